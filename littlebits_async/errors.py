@@ -118,6 +118,7 @@ class APIError(LittleBitsError):
         message: The answer's explanation, or None where it gave none.
         method: The request's method.
         path: The request's path, without query.
+        retry_after: Seconds to wait that the server asked for, or None where it said nothing.
     """
 
     def __init__(
@@ -129,6 +130,7 @@ class APIError(LittleBitsError):
         message: str | None = None,
         method: str = "",
         path: str = "",
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(text)
         self.status = status
@@ -136,6 +138,7 @@ class APIError(LittleBitsError):
         self.message = message
         self.method = method
         self.path = path
+        self.retry_after = retry_after
 
 
 class BadRequestError(APIError):
@@ -167,47 +170,11 @@ class UnprocessableError(APIError):
 
 
 class RateLimitedError(APIError):
-    """429: the key's requests for this hour are spent.
-
-    Attributes:
-        retry_after: Seconds to wait that the server asked for, or None where it said nothing.
-    """
-
-    def __init__(
-        self,
-        text: str,
-        *,
-        status: int = 429,
-        error: str = "",
-        message: str | None = None,
-        method: str = "",
-        path: str = "",
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(text, status=status, error=error, message=message, method=method, path=path)
-        self.retry_after = retry_after
+    """429: the key's requests for this hour are spent."""
 
 
 class ServerError(APIError):
-    """5xx: the server, or a gateway before it, failed.
-
-    Attributes:
-        retry_after: Seconds to wait that the server asked for, or None where it said nothing.
-    """
-
-    def __init__(
-        self,
-        text: str,
-        *,
-        status: int = 500,
-        error: str = "",
-        message: str | None = None,
-        method: str = "",
-        path: str = "",
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(text, status=status, error=error, message=message, method=method, path=path)
-        self.retry_after = retry_after
+    """5xx: the server, or a gateway before it, failed."""
 
 
 class ServiceUnavailableError(ServerError):
