@@ -28,6 +28,7 @@ Every attribute has a default, so that an error survives `copy` and `pickle`, wh
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Literal
 
 __all__ = [
     "APIError",
@@ -82,7 +83,20 @@ class BudgetExhaustedError(LittleBitsError):
 
 
 class TransportError(LittleBitsError):
-    """No usable answer came; ``__cause__`` is the HTTP library's own error."""
+    """No usable answer came; ``__cause__`` is the HTTP library's own error.
+
+    Attributes:
+        phase: How far the request got: ``pool`` and ``connect`` (surely not sent), ``send``, ``receive``.
+    """
+
+    def __init__(self, message: str, *, phase: Literal["pool", "connect", "send", "receive"] = "receive") -> None:
+        super().__init__(message)
+        self.phase = phase
+
+    @property
+    def surely_unsent(self) -> bool:
+        """Whether the server cannot have seen the request."""
+        return self.phase in ("pool", "connect")
 
 
 class RequestTimeoutError(TransportError, TimeoutError):
