@@ -1,0 +1,45 @@
+"""JSON to models and back: the one place that knows the wire's quirks. No I/O, no clock.
+
+Requests are values (`Call`, one builder for each call of the API); `Call.read` reads their answers, `read_error` what
+is no success, `read_event` the data of input events; `excerpt` is what an error may show of an answer.
+"""
+
+from ._calls import (
+    Call,
+    Version,
+    activate,
+    deactivate,
+    device,
+    devices,
+    inputs,
+    light,
+    output,
+    ping,
+    subscribe,
+    subscriptions,
+    unsubscribe,
+    update_device,
+)
+from ._errors import read_error
+from ._events import read_event
+from ._json import excerpt
+
+__all__ = [
+    "Call",
+    "Version",
+    "activate",
+    "deactivate",
+    "device",
+    "devices",
+    "excerpt",
+    "inputs",
+    "light",
+    "output",
+    "ping",
+    "read_error",
+    "read_event",
+    "subscribe",
+    "subscriptions",
+    "unsubscribe",
+    "update_device",
+]
