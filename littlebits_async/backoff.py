@@ -11,12 +11,22 @@ from typing import Final
 
 from attrs import field, frozen
 
-from .errors import InvalidArgumentError
+from .errors import (
+    APIError,
+    InvalidArgumentError,
+    LittleBitsError,
+    RateLimitedError,
+    RequestTimeoutError,
+    ServerError,
+    TransportError,
+)
 
 __all__ = ["LONGEST_ASKED_WAIT", "Backoff", "RetryPolicy"]
 
 LONGEST_ASKED_WAIT: Final = 3600.0
 """Seconds; a server that asks for a longer wait (``retry:``, ``Retry-After``) gets this one."""
+
+_GATEWAY: Final = frozenset({502, 503, 504})
 
 
 @frozen
@@ -108,6 +118,34 @@ class RetryPolicy:
             enough = False
         if not enough:
             raise InvalidArgumentError(f"attempts must be a positive integer, got {self.attempts!r}")
+
+    def wait(self, exc: LittleBitsError, tried: int, *, idempotent: bool) -> float | None:
+        """Return how many seconds to wait before a call is tried again, or None where it must not be.
+
+        What surely was not sent may be sent again, and so may anything after a 429, which did nothing. What may have
+        been done is repeated only where that does no harm, and only after what looks passing: a connection that had
+        gone stale, a gateway's error. A try that ran out of its time is not repeated.
+
+        Args:
+            exc: Why the last try failed.
+            tried: How often it was tried.
+            idempotent: Whether the call may be repeated when it is not known whether it was done.
+        """
+        if tried >= self.attempts:
+            return None
+        match exc:
+            case RateLimitedError() | TransportError(surely_unsent=True):
+                pass
+            case RequestTimeoutError():
+                return None
+            case TransportError() if idempotent:
+                pass
+            case ServerError(status=status) if idempotent and status in _GATEWAY:
+                pass
+            case _:
+                return None
+        asked = exc.retry_after if isinstance(exc, APIError) else None
+        return self.backoff.delay(tried, at_least=asked or 0.0)
 
 
 def _check_finite(name: str, value: float) -> None:
