@@ -1,0 +1,11 @@
+"""A littleBits Cloud of one's own: the Cloud API on a socket of this machine, with simulated bits.
+
+It shares no code with the client, so that one mistake cannot cancel itself out between the two. So far it answers as
+version 2, and keeps all its state in memory.
+"""
+
+from .bits import Bit, Light
+from .cloud import LocalCloud
+from .waveforms import WAVEFORMS, Button, Noise, Ramp, Sine, Waveform, waveform
+
+__all__ = ["WAVEFORMS", "Bit", "Button", "Light", "LocalCloud", "Noise", "Ramp", "Sine", "Waveform", "waveform"]

@@ -1,0 +1,57 @@
+"""What every answer has in common: JSON, headers for browsers, and one shape of refusal.
+
+Source: wire-facts 10: the statusCode envelope of versions 2 and 3, the cross-origin headers and ``cache-control`` of
+recorded answers. A refusal always has a message: the vendor's JavaScript client passes the body on only if it does.
+"""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final
+
+from starlette.responses import Response
+
+__all__ = ["CORS", "Refusal", "answer"]
+
+CORS: Final[Mapping[str, str]] = {
+    "access-control-allow-origin": "*",
+    "access-control-allow-headers": "Authorization, Content-Type, If-None-Match",
+    "access-control-allow-methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+    "access-control-expose-headers": "WWW-Authenticate, Server-Authorization",
+    "access-control-max-age": "86400",
+}
+_JSON: Final = {"content-type": "application/json; charset=utf-8", "cache-control": "no-cache", **CORS}
+
+
+def answer(value: object, status: int = HTTPStatus.OK) -> Response:
+    """Make an answer in JSON.
+
+    Characters beyond ASCII are escaped: every JSON reader undoes that, whatever it takes the charset for.
+    """
+    return Response(json.dumps(value, separators=(",", ":")).encode(), status, _JSON)
+
+
+class Refusal(Exception):  # noqa: N818 - what the client did is the error; this is the answer to it
+    """A request that is answered with an error.
+
+    Attributes:
+        status: The HTTP status code.
+        message: What is wrong, for a person; never a secret.
+        error: The short name; the status's own phrase where nothing else is documented.
+        headers: Headers that belong to this refusal.
+    """
+
+    def __init__(
+        self, status: int, message: str, *, error: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.error = HTTPStatus(status).phrase if error is None else error
+        self.headers = dict(headers or {})
+
+    def answer(self) -> Response:
+        """Make the answer that says so."""
+        response = answer({"statusCode": self.status, "error": self.error, "message": self.message}, self.status)
+        response.headers.update(self.headers)
+        return response

@@ -1,0 +1,56 @@
+"""The Cloud API as an ASGI application: preflights, the version, the paths."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import cast
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from .answers import CORS, Refusal
+from .api import Api
+from .limiting import RequestLimit
+from .negotiation import negotiate
+from .registry import Registry
+from .resources import Resource
+
+__all__ = ["App"]
+
+
+class App:
+    """The application.
+
+    Args:
+        registry: All that there is.
+        limit: The requests that each token may make.
+        drop: Cuts the connection that a request came by.
+    """
+
+    def __init__(self, registry: Registry, limit: RequestLimit, drop: Callable[[Scope], None]) -> None:
+        api = Api(registry, drop)
+        self._router = Router(
+            [Route(path, Resource(registry.tokens, limit, methods)) for path, methods in api.operations.items()],
+            redirect_slashes=False,
+            default=_not_found,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await self._respond(scope)(scope, receive, send)
+
+    def _respond(self, scope: Scope) -> ASGIApp:
+        if scope["method"] == "OPTIONS":
+            return Response(status_code=HTTPStatus.NO_CONTENT, headers=CORS)
+        try:
+            target = negotiate(cast("bytes", scope["raw_path"]).decode(), Headers(scope=scope).get("accept", ""))
+        except Refusal as refusal:
+            return refusal.answer()
+        # Still percent-encoded, so that an encoded slash does not part an id in two.
+        scope["path"] = target.path
+        return self._router
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    await Refusal(HTTPStatus.NOT_FOUND, "There is nothing at this path").answer()(scope, receive, send)

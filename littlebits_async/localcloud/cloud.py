@@ -1,0 +1,212 @@
+"""`LocalCloud`: the whole of it, as one context manager."""
+
+import asyncio
+import functools
+import logging
+import math
+import socket
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Final, Self
+
+import anyio
+
+from .app import App
+from .bits import DEFAULT_INTERVAL_MS, DEFAULT_LABEL, Bit
+from .limiting import RequestLimit
+from .registry import Registry
+from .server import Server, listen
+from .ticker import Ticker
+from .tokens import SCOPES, digest
+from .waveforms import Waveform
+from .waveforms import waveform as named
+
+__all__ = ["LocalCloud"]
+
+logger: Final = logging.getLogger(__name__)
+
+
+class LocalCloud:
+    """A littleBits Cloud of one's own, with simulated bits, on a socket of this machine.
+
+    ```python
+    async with LocalCloud() as cloud:
+        token = await cloud.create_token()
+        bit = await cloud.add_device("00e040000001", label="dimmer", waveform="sine")
+        ...  # talk to cloud.url
+    ```
+
+    Asyncio only. All its work is done in one task of its own, which ends with the block; so the block may be entered
+    and left in different tasks, as test fixtures do, and no error of the block is wrapped. What the cloud knows
+    outlives the block: entering again goes on with it, on a new port unless one is named. Nothing is kept on disk.
+
+    Args:
+        host: The address to listen at.
+        port: The port to listen at; 0 for any that is free.
+        limit: Requests that each token may make in any hour; an input stream counts once.
+        blank_line_every: Seconds of silence after which an input stream gets a blank line.
+
+    Raises:
+        ValueError: A limit or time is out of range.
+    """
+
+    def __init__(
+        self, *, host: str = "127.0.0.1", port: int = 0, limit: int = 1800, blank_line_every: float = 10.0
+    ) -> None:
+        if not (math.isfinite(blank_line_every) and blank_line_every > 0):
+            raise ValueError(f"blank_line_every must be more than 0 seconds, not {blank_line_every!r}")
+        self._host = host
+        self._port = port
+        self._limit = RequestLimit(limit)
+        self._ticker = Ticker()
+        self._registry = Registry(self._ticker, blank_line_every=blank_line_every)
+        self._url: str | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<LocalCloud {self._url or 'closed'}, {len(self.devices)} devices>"
+
+    @property
+    def url(self) -> str:
+        """Where the cloud is to be found, without a trailing slash.
+
+        Raises:
+            RuntimeError: The cloud is not running.
+        """
+        if self._url is None:
+            raise RuntimeError("the cloud is not running")
+        return self._url
+
+    @property
+    def devices(self) -> Mapping[str, Bit]:
+        """All bits by id."""
+        return self._registry.bits
+
+    @property
+    def streams(self) -> int:
+        """How many input streams are open."""
+        return sum(len(bit.feed.readers) for bit in self.devices.values())
+
+    def requests(self, token: str) -> int:
+        """Count the requests of a token in the hour that ends now, without those refused with 429."""
+        return self._limit.spent(digest(token))
+
+    async def create_token(self, scopes: Iterable[str] = SCOPES, *, user_id: int = 1) -> str:
+        """Make an access token, 64 hexadecimal digits; it is shown only here.
+
+        Args:
+            scopes: Some of ``read``, ``write``, ``admin``.
+            user_id: Whose it is.
+
+        Raises:
+            ValueError: A scope is unknown.
+        """
+        return await self._registry.tokens.create(scopes, user_id)
+
+    async def add_device(
+        self,
+        device_id: str,
+        *,
+        label: str = DEFAULT_LABEL,
+        waveform: Waveform | str | None = None,
+        input_interval_ms: int = DEFAULT_INTERVAL_MS,
+        is_connected: bool = True,
+        user_id: int = 1,
+    ) -> Bit:
+        """Add a simulated bit.
+
+        Args:
+            device_id: Any text, mostly 12 lower-case hexadecimal digits.
+            label: The owner's name for it.
+            waveform: What its input does: a callable, the name of one of `WAVEFORMS`, or None for 0 percent.
+            input_interval_ms: Milliseconds between two readings, at least 200.
+            is_connected: Whether it is on line.
+            user_id: Its owner.
+
+        Raises:
+            ValueError: The id is taken or unusable, the interval is out of range, or no waveform has that name.
+        """
+        return await self._registry.add(
+            device_id,
+            label=label,
+            user_id=user_id,
+            input_interval_ms=input_interval_ms,
+            waveform=named(waveform) if isinstance(waveform, str) else waveform,
+            is_connected=is_connected,
+        )
+
+    async def close_streams(self, *, abort: bool = False) -> int:
+        """End all open input streams from the server's side.
+
+        Args:
+            abort: Cut the connections instead, in the middle of the answers.
+
+        Returns:
+            How many streams there were.
+        """
+        return sum([await bit.close_streams(abort=abort) for bit in self.devices.values()])
+
+    async def __aenter__(self) -> Self:
+        if self._task is not None:
+            raise RuntimeError("the cloud is running already")
+        listener = listen(self._host, self._port)
+        host, port = listener.getsockname()[:2]
+        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._closing = asyncio.Event()
+        self._task = asyncio.create_task(self._run(listener, started), name="LocalCloud")
+        try:
+            await asyncio.wait({self._task, started}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            await self._close()
+            raise
+        if not started.done():
+            await self._close()  # raises what went wrong
+        self._url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            await self._close()
+        except Exception:
+            if exc is None:
+                raise
+            logger.exception("the cloud failed")  # the block's own error goes first
+
+    async def _run(self, listener: socket.socket, started: "asyncio.Future[None]") -> None:
+        server = Server(functools.partial(App, self._registry, self._limit), listener)
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._ticker.run)
+                await tasks.start(server.run)
+                started.set_result(None)
+                await self._closing.wait()
+                await self.close_streams()
+                await server.stop()
+                tasks.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+        finally:
+            listener.close()
+
+    async def _close(self) -> None:
+        """End the cloud's task, whatever happens to the one who waits for it: to cancel again only makes it hurry."""
+        task, cancelled = self._task, None
+        if task is None:
+            return
+        self._closing.set()
+        with anyio.CancelScope(shield=True):
+            while not task.done():
+                try:
+                    await asyncio.wait([task])
+                except asyncio.CancelledError as error:
+                    task.cancel()
+                    cancelled = error
+        self._task = self._url = None
+        self._limit.close()
+        if cancelled is not None:
+            raise cancelled
+        if not task.cancelled():
+            task.result()

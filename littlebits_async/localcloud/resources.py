@@ -1,0 +1,115 @@
+"""What stands between a request and its call: method, Accept, token, limit, scope, body, and the answer to failures.
+
+They are looked at in this order: method (405), Accept (406), token (401), the hour's limit (429), scope (403), body
+(413, 400). A wrong method is told before a missing token, so that a client under construction learns the most.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Final, cast
+from urllib.parse import unquote_to_bytes
+
+from attrs import frozen
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from . import fields
+from .answers import Refusal
+from .fields import Fields
+from .limiting import RequestLimit
+from .negotiation import JSON, check_acceptable
+from .tokens import Token, Tokens
+
+__all__ = ["Call", "Operation", "Resource"]
+
+logger: Final = logging.getLogger(__name__)
+
+_FAILURE: Final = Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "We had a problem with our server. Try again later.")
+_NOBODY: Final = Token(digest="", user_id=0, scopes=frozenset())
+
+
+@frozen
+class Call:
+    """A request that may be carried out.
+
+    Attributes:
+        request: The request.
+        token: Whom it comes from.
+        body: What the body says; empty where it is not read.
+    """
+
+    request: Request
+    token: Token
+    body: Fields
+
+    @property
+    def device_id(self) -> str:
+        """The device in the path; a path is kept percent-encoded until here, so that an id may hold a slash."""
+        try:
+            return unquote_to_bytes(cast("str", self.request.path_params["device_id"])).decode()
+        except UnicodeDecodeError:
+            raise Refusal(HTTPStatus.BAD_REQUEST, "The device id is not UTF-8") from None
+
+
+@frozen
+class Operation:
+    """What one method does on one path.
+
+    Attributes:
+        carry_out: The work.
+        scope: What the token must be for; None where no token is needed.
+        has_body: Whether the body says anything; if not, it is not read.
+        produces: What comes back.
+    """
+
+    carry_out: Callable[[Call], Awaitable[Response]]
+    scope: str | None
+    has_body: bool = False
+    produces: str = JSON
+
+
+@frozen
+class Resource:
+    """One path, as an ASGI application.
+
+    Attributes:
+        tokens: Who may come in.
+        limit: How often.
+        operations: What each method does.
+    """
+
+    tokens: Tokens
+    limit: RequestLimit
+    operations: Mapping[str, Operation]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; whatever fails, in one envelope."""
+        headers: dict[str, str] = {}
+        try:
+            response = await self._respond(Request(scope, receive), headers)
+        except Refusal as refusal:
+            response = refusal.answer()
+        except ClientDisconnect:
+            return
+        except Exception:
+            # The path without its query, which may hold a token.
+            logger.exception("%s %s failed", scope["method"], scope["path"])
+            response = _FAILURE.answer()
+        response.headers.update(headers)
+        await response(scope, receive, send)
+
+    async def _respond(self, request: Request, headers: dict[str, str]) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        operation = self.operations.get(method)
+        if operation is None:
+            headers["allow"] = ", ".join([*self.operations, "OPTIONS"])
+            raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, f"{request.method} is no method of this path")
+        check_acceptable(",".join(request.headers.getlist("accept")), operation.produces)
+        token = _NOBODY
+        if operation.scope is not None:
+            token = self.tokens.authenticate(request)
+            headers.update(self.limit.spend(token.digest))
+            token.check_scope(operation.scope)
+        return await operation.carry_out(Call(request, token, await fields.read(request) if operation.has_body else {}))
