@@ -1,0 +1,472 @@
+"""Session: one pool, one budget, typed calls."""
+
+import itertools
+import math
+import os
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from types import TracebackType
+from typing import Final, Literal, Self, TypeVar
+
+import anyio
+import httpx
+
+from .. import wire
+from ..auth import resolve_auth
+from ..backoff import RetryPolicy
+from ..budget import Budget, Grant, Priority, TokenBucket
+from ..errors import (
+    BudgetExhaustedError,
+    InvalidArgumentError,
+    LittleBitsError,
+    RateLimitedError,
+    SessionClosedError,
+    StreamStalledError,
+    TransportError,
+)
+from ..models import AmplitudeEvent, Device, InputEvent, LightColor, LightMode, Subscription
+from ..transport import DEFAULT_BASE_URL, Client, Feed
+from ._hold import RateLimitHold
+from ._input_stream import InputStream
+
+__all__ = ["Session"]
+
+BASE_URL_VARIABLE: Final = "LITTLEBITS_BASE_URL"
+
+T = TypeVar("T")
+
+
+class Session:
+    """A connection to a littleBits Cloud: typed calls over one pool, within one budget.
+
+    Works on asyncio and trio. Use as an async context manager, or call `aclose`.
+
+    Args:
+        auth: An access token or an httpx.Auth; None takes ``LITTLEBITS_TOKEN``.
+        base_url: The cloud; None takes ``LITTLEBITS_BASE_URL``, else the vendor's (switched off) cloud. A path prefix
+            is kept.
+        api_version: Named in the path and in ``Accept``. Version 1 speaks of outputs as ``amount``.
+        budget: The hour's requests; None makes a `TokenBucket` of 1800. Share one between sessions of one key.
+        max_wait: Seconds that a call may wait for the budget; None without bound.
+        retry: How often a call is tried; each try spends a request.
+        timeout: Seconds for the whole of one try, without the wait for the budget; or httpx's limits for its phases.
+        proxy: A proxy's URL, for calls and streams.
+        trust_env: Whether ``HTTPS_PROXY``, ``NO_PROXY``, ``SSL_CERT_FILE`` and their like count.
+        transport: An httpx transport of your own, for calls and streams.
+        ssl_context: TLS settings; None loads certifi's certificates at the first request.
+        http2: Whether calls may speak HTTP/2 (extra ``http2``); streams never do.
+        user_agent: Sent as ``User-Agent``.
+
+    Raises:
+        InvalidArgumentError: No token is to be had, or an argument cannot be used.
+
+    Source: spec/cloud-api-v2.txt; spec/cloud-http-api-v1-and-webhooks.md, "Version".
+    """
+
+    def __init__(
+        self,
+        auth: str | httpx.Auth | None = None,
+        *,
+        base_url: str | None = None,
+        api_version: Literal[1, 2, 3] = 2,
+        budget: Budget | None = None,
+        max_wait: float | None = 60.0,
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        timeout: float | httpx.Timeout = 10.0,
+        proxy: str | None = None,
+        trust_env: bool = True,
+        transport: httpx.AsyncBaseTransport | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        http2: bool = False,
+        user_agent: str | None = None,
+    ) -> None:
+        if api_version not in (1, 2, 3):
+            raise InvalidArgumentError(f"api_version: 1, 2 or 3, not {api_version!r}")
+        if max_wait is not None and not max_wait >= 0:
+            raise InvalidArgumentError(f"max_wait: seconds from 0 on, or None, not {max_wait!r}")
+        self._version: Literal[1, 2, 3] = api_version
+        self._budget = TokenBucket() if budget is None else budget
+        self._max_wait = max_wait
+        self._retry = retry
+        self._hold = RateLimitHold()
+        self._client = Client(
+            auth=resolve_auth(auth),
+            base_url=base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL,
+            api_version=api_version,
+            timeout=timeout,
+            proxy=proxy,
+            trust_env=trust_env,
+            transport=transport,
+            ssl_context=ssl_context,
+            http2=http2,
+            user_agent=user_agent,
+        )
+
+    def __repr__(self) -> str:
+        state = "closed" if self._client.is_closed else "open"
+        return f"<Session {self._client.base_url} v{self._version}, {state}>"
+
+    @property
+    def budget(self) -> Budget:
+        """The budget that this session spends."""
+        return self._budget
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """How often this session tries a call."""
+        return self._retry
+
+    @property
+    def api_version(self) -> Literal[1, 2, 3]:
+        """The API's version that this session speaks."""
+        return self._version
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every connection and stream; later use raises SessionClosedError. Cost: nothing."""
+        await self._client.aclose()
+
+    # Devices
+
+    async def devices(self) -> list[Device]:
+        """List the devices of the token's owner.
+
+        Cost: 1 request.
+
+        Raises:
+            APIError: The API said no; every call may raise it, as well as the next three.
+            BudgetExhaustedError: The wait for the budget would be longer than ``max_wait``.
+            DecodeError: The answer is not what the API promises.
+            TransportError: No answer came.
+
+        Source: spec/cloud-api-v2.txt, "Get All Your Devices".
+        """
+        return await self._call(wire.devices(), "devices")
+
+    async def device(self, device_id: str) -> Device:
+        """Return one device.
+
+        Cost: 1 request.
+
+        Raises:
+            NotFoundError: There is no such device.
+
+        Source: spec/cloud-api-v2.txt, "Get a Specific Device".
+        """
+        return await self._call(wire.device(device_id), "device")
+
+    async def update_device(
+        self, device_id: str, *, label: str | None = None, input_interval_ms: int | None = None
+    ) -> Device:
+        """Change a device's label or input interval, and return the device.
+
+        Cost: 1 request.
+
+        Args:
+            device_id: The device.
+            label: Its new name.
+            input_interval_ms: Milliseconds between two input events, 200 at least.
+
+        Raises:
+            InvalidArgumentError: Nothing to change, or a value out of range.
+
+        Source: spec/cloud-api-v2.txt, "Update Device Settings".
+        """
+        call = wire.update_device(device_id, label=label, input_interval_ms=input_interval_ms)
+        return await self._call(call, "update_device")
+
+    async def activate(
+        self,
+        device_id: str,
+        *,
+        device_hash: str | None = None,
+        label: str | None = None,
+        input_interval_ms: int | None = None,
+    ) -> Device:
+        """Bind a device to the token's owner, and return it.
+
+        Cost: 1 request.
+
+        Args:
+            device_id: The device.
+            device_hash: The device's secret, which servers since 2015 ask for.
+            label: Its name.
+            input_interval_ms: Milliseconds between two input events, 200 at least.
+
+        Source: spec/cloud-http-api-v1-and-webhooks.md, "Endpoints Overview"; wire-facts, section 3.
+        """
+        call = wire.activate(device_id, device_hash=device_hash, label=label, input_interval_ms=input_interval_ms)
+        return await self._call(call, "activate")
+
+    async def deactivate(self, device_id: str) -> None:
+        """Give a device up: it belongs to nobody then.
+
+        Cost: 1 request.
+
+        Source: spec/cloud-http-api-v1-and-webhooks.md, "Endpoints Overview".
+        """
+        await self._call(wire.deactivate(device_id), "deactivate")
+
+    async def output(self, device_id: str, percent: float = 100, *, duration_ms: int = 3000) -> None:
+        """Set a device's output, for a while or for ever.
+
+        A success does not mean that the bit was on line. A pulse is repeated only when it surely was not sent.
+
+        Cost: 1 request.
+
+        Args:
+            device_id: The device.
+            percent: 0 to 100 percent of 5 V.
+            duration_ms: 0 to 32000 milliseconds, or `FOREVER`; version 1 takes any duration.
+
+        Raises:
+            InvalidArgumentError: A value out of range.
+            NotFoundError: There is no such device; with version 1 also: it is off line.
+
+        Source: spec/cloud-api-v2.txt, "Output voltage on device".
+        """
+        call = wire.output(device_id, percent, duration_ms=duration_ms, version=self._version)
+        await self._call(call, "output")
+
+    async def light(
+        self,
+        device_id: str,
+        *,
+        color: LightColor | str | None = None,
+        mode: LightMode | str | None = None,
+        duration_ms: int | None = None,
+    ) -> None:
+        """Set a device's light; what is left out is the server's choice.
+
+        Cost: 1 request.
+
+        Args:
+            device_id: The device.
+            color: The colour.
+            mode: Blink or hold.
+            duration_ms: 0 to 32000 milliseconds, or `FOREVER`.
+
+        Raises:
+            InvalidArgumentError: No such colour or mode, or a duration out of range.
+
+        Source: wire-facts, section 3 (the vendor server's own route table).
+        """
+        call = wire.light(device_id, color=color, mode=mode, duration_ms=duration_ms, version=self._version)
+        await self._call(call, "light")
+
+    # Input
+
+    def inputs(self, device_id: str, *, stall_after: float | None = 30.0) -> InputStream:
+        """Stream a device's input, once: ``async with session.inputs(id) as events: async for event in events: …``.
+
+        Entering returns when the stream is open. An event that cannot be used is skipped and counted. Use
+        `InputReactor` for reconnects, and for many devices.
+
+        Cost: 1 request, at the priority of streams.
+
+        Args:
+            device_id: The device.
+            stall_after: Seconds without a byte after which the stream counts as dead; None never.
+
+        Raises:
+            StreamStalledError: In iteration: nothing came for too long; the bit may be off line.
+            StreamClosedError: In iteration: the server ended the stream.
+
+        Source: spec/blog-python-and-the-cloud-api.txt; wire-facts, section 6.
+        """
+        call = wire.inputs(device_id)
+        if stall_after is not None and not stall_after > 0:
+            raise InvalidArgumentError(f"stall_after: seconds over 0, or None, not {stall_after!r}")
+
+        async def open_feed() -> Feed:
+            return await self._attempts(
+                lambda grant: self.open_input(device_id, grant),
+                label="input",
+                priority=Priority.STREAM,
+                idempotent=call.idempotent,
+            )
+
+        return InputStream(device_id, stall_after=stall_after, open_feed=open_feed)
+
+    async def read(self, device_id: str, *, timeout: float = 10.0) -> InputEvent:  # noqa: ASYNC109 - the API's word
+        """Read a device's input once: open its stream, take the first event, close.
+
+        Cost: 1 request.
+
+        Args:
+            device_id: The device.
+            timeout: Seconds from opening the stream to the first event.
+
+        Raises:
+            StreamStalledError: No event came in time; the bit may be off line.
+
+        Source: spec/blog-python-and-the-cloud-api.txt, comments.
+        """
+        call = wire.inputs(device_id)
+        if not timeout > 0:
+            raise InvalidArgumentError(f"timeout: seconds over 0, not {timeout!r}")
+
+        async def first(grant: Grant) -> InputEvent:
+            with anyio.move_on_after(timeout):
+                opening = InputStream(device_id, stall_after=None, open_feed=lambda: self.open_input(device_id, grant))
+                async with opening as events:
+                    return await anext(events)
+            raise StreamStalledError(f"device {device_id}: no event in {timeout} s; the bit may be off line")
+
+        return await self._attempts(first, label="read", priority=Priority.COMMAND, idempotent=call.idempotent)
+
+    async def open_input(self, device_id: str, grant: Grant) -> Feed:
+        """Open a device's input, one try, for a request that the budget granted already.
+
+        For those who watch many streams, as `InputReactor` does; `inputs` is the one to iterate over.
+
+        Cost: the request that was granted.
+
+        Args:
+            device_id: The device.
+            grant: What `Budget.acquire` gave; refunded where the request surely was not sent.
+
+        Returns:
+            The open stream; the caller closes it.
+        """
+        call = wire.inputs(device_id)
+        return await self._spend(grant, lambda: self._client.open(call))
+
+    # Subscriptions
+
+    async def subscriptions(
+        self, *, publisher_id: str | None = None, subscriber_id: str | None = None
+    ) -> list[Subscription]:
+        """List subscriptions, by publisher, by subscriber, or both.
+
+        Cost: 1 request.
+
+        Args:
+            publisher_id: The device whose input is told.
+            subscriber_id: A device, or a callback's URL.
+
+        Source: spec/cloud-api-v2.txt, "List subscriptions".
+        """
+        call = wire.subscriptions(publisher_id=publisher_id, subscriber_id=subscriber_id)
+        return await self._call(call, "subscriptions")
+
+    async def subscribe(
+        self,
+        *,
+        publisher_id: str,
+        subscriber_id: str,
+        events: AmplitudeEvent | str | Iterable[AmplitudeEvent | str] | None = None,
+    ) -> Subscription:
+        """Have a device's events told to another device, which follows it, or to a callback URL.
+
+        Cost: 1 request.
+
+        Args:
+            publisher_id: The device whose input is told.
+            subscriber_id: A device, or a callback's URL.
+            events: What is told; the server's default is `AmplitudeEvent.IGNITE`.
+
+        Source: spec/cloud-api-v2.txt, "Create subscription".
+        """
+        call = wire.subscribe(publisher_id=publisher_id, subscriber_id=subscriber_id, events=events)
+        return await self._call(call, "subscribe")
+
+    async def unsubscribe(self, *, publisher_id: str, subscriber_id: str) -> None:
+        """End a subscription.
+
+        Cost: 1 request.
+
+        Source: spec/cloud-api-v2.txt, "Delete a Subscription".
+        """
+        await self._call(wire.unsubscribe(publisher_id=publisher_id, subscriber_id=subscriber_id), "unsubscribe")
+
+    async def ping(self) -> None:
+        """Ask whether the API is there.
+
+        Cost: 1 request.
+
+        Source: wire-facts, section 3.
+        """
+        await self._call(wire.ping(), "ping")
+
+    # How
+
+    async def send(self, call: wire.Call[T], grant: Grant) -> T:
+        """Send one call, one try, for a request that the budget granted already.
+
+        For those who schedule by themselves, as `OutputQueue` does.
+
+        Cost: the request that was granted.
+
+        Args:
+            call: What to send.
+            grant: What `Budget.acquire` gave; refunded where the request surely was not sent.
+        """
+        return await self._spend(grant, lambda: self._client.send(call))
+
+    async def _call(self, call: wire.Call[T], label: str) -> T:
+        return await self._attempts(
+            lambda grant: self.send(call, grant),
+            label=label,
+            priority=Priority.COMMAND,
+            idempotent=call.idempotent,
+        )
+
+    async def _attempts(
+        self, attempt: Callable[[Grant], Awaitable[T]], *, label: str, priority: Priority, idempotent: bool
+    ) -> T:
+        max_wait = math.inf if self._max_wait is None else self._max_wait
+        refused: RateLimitedError | None = None
+        for tried in itertools.count(1):
+            if self._client.is_closed:
+                raise SessionClosedError("the session is closed")
+            asked_at = time.monotonic()
+            try:
+                grant = await self._budget.acquire(
+                    priority=priority, label=label, max_wait=None if math.isinf(max_wait) else max_wait
+                )
+            except BudgetExhaustedError as exc:
+                if refused is not None:
+                    raise refused from exc
+                raise
+            max_wait = max(0.0, max_wait - (time.monotonic() - asked_at))
+            try:
+                return await attempt(grant)
+            except LittleBitsError as exc:
+                wait = self._retry.wait(exc, tried, idempotent=idempotent)
+                if wait is None or wait > max_wait:
+                    raise
+                refused = exc if isinstance(exc, RateLimitedError) else None
+            await anyio.sleep(wait)
+        raise AssertionError("unreachable")
+
+    async def _spend(self, grant: Grant, request: Callable[[], Awaitable[T]]) -> T:
+        sent_at = time.monotonic()
+        try:
+            answer = await request()
+        except TransportError as exc:
+            if exc.surely_unsent:
+                grant.cancel()
+            else:
+                grant.sent()
+            raise
+        except RateLimitedError as exc:
+            grant.sent()
+            hold = self._hold.limited(sent_at=sent_at, now=time.monotonic(), retry_after=exc.retry_after)
+            if hold:
+                await self._budget.penalize(hold)
+            raise
+        except LittleBitsError:
+            grant.sent()
+            raise
+        grant.sent()
+        self._hold.served(sent_at=sent_at)
+        return answer

@@ -1,0 +1,356 @@
+"""One device's input stream as a state machine; no I/O, no clock.
+
+Its driver tells it what happened (`granted`, `opened`, `received`, `event`, `closed`, `error`, `tick`) and does what it
+answers (`AskBudget`, `Open`, `Read`, `Close`, `Wait`). All timing of a stream is decided here: backoff after a failure,
+what counts as silence, when a refused device is tried again. Times are seconds of any clock that never goes back.
+
+```
+        start ─→ WAITING_FOR_BUDGET ─granted→ CONNECTING ─opened→ LIVE ⇄ QUIET
+                        ↑                         │                │
+                        │ tick              error │   error, closed│  tick: silence
+                        │                         ↓                ↓       ↓
+                        ├────────────────── BACKING_OFF ←──────────┴── STALLED
+                        └─ tick, retry ──── FAILED (refused by the API)
+```
+"""
+
+import random
+from collections.abc import Callable
+from typing import Final
+
+from attrs import frozen
+
+from .backoff import Backoff
+from .errors import (
+    APIError,
+    AuthenticationError,
+    BudgetExhaustedError,
+    LittleBitsError,
+    SessionClosedError,
+    StreamStalledError,
+)
+from .models import InputEvent, StreamState
+
+__all__ = ["AskBudget", "Close", "Command", "Open", "Read", "StreamMachine", "Wait"]
+
+RETRY_REFUSED_AFTER: Final = 15 * 60.0
+LONGEST_SERVER_WAIT: Final = 3600.0
+SLOW_SCHEDULE_BASE: Final = 60.0
+SLOW_SCHEDULE_CAP: Final = 3600.0
+GAP_FACTOR: Final = 3.0
+# Refusals that say nothing about the device: too slow, too early, too many.
+_PASSING: Final = frozenset({408, 425, 429})
+
+
+@frozen
+class AskBudget:
+    """Ask the budget for a request, then say `granted`."""
+
+
+@frozen
+class Open:
+    """Open a connection, then say `opened` or `error`."""
+
+
+@frozen
+class Read:
+    """Go on reading."""
+
+
+@frozen
+class Close:
+    """Close the connection, then say `closed`."""
+
+
+@frozen
+class Wait:
+    """Do nothing before a time, then say `tick`; without a time, wait to be told.
+
+    Attributes:
+        until: The time, or None.
+    """
+
+    until: float | None
+
+
+Command = AskBudget | Open | Read | Close | Wait
+
+
+class StreamMachine:
+    """Decides what one device's stream does next.
+
+    Args:
+        device_id: The device.
+        backoff: How long to wait after failures, and when a stream has proved healthy.
+        stall_after: Seconds without bytes that count as silence, at least; None never counts any.
+        quiet_after: Seconds without events, on a connection that is kept alive, until it is reopened; None never is.
+        now: The time.
+        rng: Gives numbers from 0 to 1, for jitter.
+        on_change: Called after each change of state.
+
+    Source: design.md, R1, R3, R4, R5, R6.
+    """
+
+    __slots__ = (
+        "_backoff",
+        "_connection_events",
+        "_event_gap",
+        "_first_event_at",
+        "_gap",
+        "_heard_at",
+        "_last_event",
+        "_on_change",
+        "_opened",
+        "_paused_at",
+        "_quiet_after",
+        "_rng",
+        "_seen_event_at",
+        "_server_wait",
+        "_silent_openings",
+        "_stall_after",
+        "attempt",
+        "device_id",
+        "error_seen",
+        "interval",
+        "last_event_at",
+        "reason",
+        "reconnects",
+        "retry_at",
+        "since",
+        "stalls",
+        "state",
+    )
+
+    def __init__(
+        self,
+        device_id: str,
+        *,
+        backoff: Backoff,
+        stall_after: float | None,
+        quiet_after: float | None,
+        now: float,
+        rng: Callable[[], float] = random.random,
+        on_change: Callable[["StreamMachine"], None] = lambda _machine: None,
+    ) -> None:
+        self.device_id: Final = device_id
+        self._backoff = backoff
+        self._stall_after = stall_after
+        self._quiet_after = quiet_after
+        self._rng = rng
+        self._on_change = on_change
+
+        self.state = StreamState.CONNECTING
+        self.since = now
+        self.reason = ""
+        self.error_seen: LittleBitsError | None = None
+        self.attempt = 0
+        """Tries since the stream last proved healthy, the one that did included; 0 while it is."""
+        self.retry_at: float | None = None
+        self.last_event_at: float | None = None
+        self.reconnects = 0
+        self.stalls = 0
+        self.interval = 0.0
+        """The device's input interval in seconds, where it is known."""
+
+        self._opened = False
+        self._server_wait = 0.0
+        self._silent_openings = 0
+        self._last_event: tuple[str, int] | None = None
+        self._paused_at: float | None = None
+        self._gap = 0.0
+        self._event_gap = 0.0
+        # Of the present connection:
+        self._heard_at = now
+        self._seen_event_at = now
+        self._first_event_at: float | None = None
+        self._connection_events = 0
+
+    # What happened -------------------------------------------------------------------------------------------------
+
+    def start(self, now: float) -> Command:
+        """Begin, or begin again."""
+        self._enter(StreamState.WAITING_FOR_BUDGET, now, reason=self.reason, error=self.error_seen)
+        return AskBudget()
+
+    def granted(self, now: float) -> Command:
+        """The budget granted a request."""
+        self.attempt += 1
+        if self._opened:
+            self.reconnects += 1
+        self._enter(StreamState.CONNECTING, now, reason=self.reason, error=self.error_seen)
+        return Open()
+
+    def opened(self, now: float) -> Command:
+        """The server answered with an event stream."""
+        self._opened = True
+        self._heard_at = self._seen_event_at = now
+        self._first_event_at = None
+        self._connection_events = 0
+        self._paused_at = None
+        self._enter(StreamState.LIVE, now)
+        return Read()
+
+    def received(self, now: float) -> None:
+        """Bytes came, of whatever kind."""
+        self._gap = max(self._gap, now - self._heard_at)
+        self._heard_at = now
+
+    def event(self, event: InputEvent, now: float) -> bool:
+        """An event came; return whether it is to be passed on.
+
+        False for the repeat of the last event on a new connection, as servers send the newest value at once.
+
+        Args:
+            event: The event.
+            now: When it was read; a pause may have passed since.
+        """
+        key = (event.device_id, event.timestamp_ms)
+        self._connection_events += 1
+        if self._connection_events == 1 and key == self._last_event:
+            return False
+        self._last_event = key
+        self.last_event_at = now
+        if self._first_event_at is None:
+            self._first_event_at = now
+        else:
+            self._event_gap = max(self._event_gap, now - self._seen_event_at)
+            if self.attempt and now - self._first_event_at >= self._backoff.healthy_after:
+                self.attempt = 0
+        self._seen_event_at = max(self._seen_event_at, now)
+        self._silent_openings = 0
+        if self.state is StreamState.QUIET:
+            self._enter(StreamState.LIVE, now)
+        return True
+
+    def server_wait(self, milliseconds: int) -> None:
+        """The server named the least wait before a reconnect (``retry:``)."""
+        self._server_wait = min(milliseconds / 1000, LONGEST_SERVER_WAIT)
+
+    def paused(self, now: float) -> None:
+        """Reading stopped, since the consumer is behind: the clock of silence stops."""
+        if self._paused_at is None:
+            self._paused_at = now
+
+    def resumed(self, now: float) -> None:
+        """Reading goes on."""
+        if self._paused_at is not None:
+            pause = now - self._paused_at
+            self._paused_at = None
+            self._heard_at += pause
+            self._seen_event_at += pause
+
+    def closed(self, now: float) -> Command:
+        """The connection was closed on this side, as `Close` asked."""
+        return self._after_silence(now)
+
+    def error(self, exc: LittleBitsError, now: float) -> Command:
+        """Opening or reading failed, or the server ended the stream."""
+        self._paused_at = None
+        self._count_failure()
+        if isinstance(exc, AuthenticationError | SessionClosedError):
+            self._enter(StreamState.FAILED, now, reason=str(exc), error=exc)
+            return Wait(None)
+        if isinstance(exc, APIError) and 400 <= exc.status < 500 and exc.status not in _PASSING:  # noqa: PLR2004
+            return self._wait(StreamState.FAILED, now, RETRY_REFUSED_AFTER, reason=str(exc), error=exc)
+        least = self._server_wait
+        if isinstance(exc, APIError) and exc.retry_after is not None:
+            least = max(least, exc.retry_after)
+        if isinstance(exc, BudgetExhaustedError):
+            least = max(least, exc.wait)
+        delay = self._delay(min(least, LONGEST_SERVER_WAIT))
+        return self._wait(StreamState.BACKING_OFF, now, delay, reason=str(exc), error=exc)
+
+    def tick(self, now: float) -> Command:
+        """Time has passed."""
+        if self.state in (StreamState.LIVE, StreamState.QUIET):
+            return self._watch(now)
+        if self.state in (StreamState.BACKING_OFF, StreamState.FAILED):
+            if self.retry_at is not None and now >= self.retry_at:
+                return self.start(now)
+            return Wait(self.retry_at)
+        if self.state is StreamState.STALLED:
+            return Close()
+        return Wait(None)
+
+    def retry(self, now: float) -> Command:
+        """Someone asked for a device again: a failed one is tried at once."""
+        if self.state is StreamState.FAILED:
+            self.attempt = 0
+            return self.start(now)
+        return Wait(self.retry_at)
+
+    def removed(self, now: float) -> None:
+        """The device is no longer wanted."""
+        self._enter(StreamState.CLOSED, now)
+
+    # What follows --------------------------------------------------------------------------------------------------
+
+    def silence_limit(self) -> float | None:
+        """Return how many seconds without bytes are silence, given what this stream is used to."""
+        if self._stall_after is None:
+            return None
+        return max(self._stall_after, GAP_FACTOR * self._gap, GAP_FACTOR * self.interval)
+
+    def _watch(self, now: float) -> Command:
+        if self._paused_at is not None:
+            return Read()
+        silence = self.silence_limit()
+        unheard = now - self._heard_at
+        if silence is not None and unheard >= silence:
+            return self._stall(now, f"nothing came for {unheard:.3g} s")
+        if self._heard_at <= self._seen_event_at:
+            return Read()  # nothing came since the last event: the limit above is for that
+        eventless = now - self._seen_event_at
+        usual = GAP_FACTOR * max(self._event_gap, self.interval)
+        if self._quiet_after is not None and eventless >= max(self._quiet_after, usual):
+            return self._stall(now, f"no event came for {eventless:.3g} s")
+        if self.state is StreamState.LIVE and silence is not None and eventless >= max(silence, usual):
+            self._enter(StreamState.QUIET, now, reason=f"no event came for {eventless:.3g} s")
+        return Read()
+
+    def _stall(self, now: float, reason: str) -> Command:
+        self.stalls += 1
+        self._count_failure()
+        error = StreamStalledError(f"device {self.device_id}: {reason}; the bit may be off line")
+        self._enter(StreamState.STALLED, now, reason=reason, error=error)
+        return Close()
+
+    def _after_silence(self, now: float) -> Command:
+        self._silent_openings += 1
+        if self._silent_openings == 1:
+            # The path may just have died: once, promptly.
+            delay = self._delay(self._server_wait, attempt=1)
+        else:
+            slow = min(SLOW_SCHEDULE_BASE * 2.0 ** min(self._silent_openings - 2, 16), SLOW_SCHEDULE_CAP)
+            delay = max(slow, self._server_wait)
+        return self._wait(StreamState.BACKING_OFF, now, delay, reason=self.reason, error=self.error_seen)
+
+    def _count_failure(self) -> None:
+        # The try that proved healthy has failed in its turn, and the next one is the second.
+        self.attempt = max(self.attempt, 1)
+
+    def _delay(self, at_least: float, attempt: int | None = None) -> float:
+        return self._backoff.delay(attempt or self.attempt, rng=self._rng, at_least=at_least)
+
+    def _wait(
+        self, state: StreamState, now: float, seconds: float, *, reason: str, error: LittleBitsError | None
+    ) -> Command:
+        self._enter(state, now, reason=reason, error=error, retry_at=now + seconds)
+        return Wait(self.retry_at)
+
+    def _enter(
+        self,
+        state: StreamState,
+        now: float,
+        *,
+        reason: str = "",
+        error: LittleBitsError | None = None,
+        retry_at: float | None = None,
+    ) -> None:
+        if state is not self.state:
+            self.since = now
+        self.state = state
+        self.reason = reason
+        self.error_seen = error
+        self.retry_at = retry_at
+        self._on_change(self)

@@ -1,0 +1,130 @@
+"""The connections of a session: a keep-alive pool for its calls, one connection of its own for each stream.
+
+A stream in the pool would cost every other request: httpcore's pool walks all its connections for each request, and its
+limit starves the calls. So a request marked with the extension `STREAM` gets a transport of one connection, closed
+with its response.
+"""
+
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from typing import Final
+from urllib.request import getproxies, proxy_bypass
+
+import anyio
+import anyio.to_thread
+import httpx
+
+from .._tasks import run_to_end
+
+__all__ = ["STREAM", "SessionTransport", "environment_proxy"]
+
+STREAM: Final = "littlebits_async.stream"
+"""The request extension that asks for a connection of its own."""
+
+_CALLS: Final = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=2.0)
+_ONE: Final = httpx.Limits(max_connections=1, max_keepalive_connections=0)
+
+# A path that died without a word (a router restarted, a cable cut) is found by the kernel after idle + count * interval
+# seconds, without a request. Not every platform has every option.
+_KEEP_ALIVE: Final = [
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, option, value)
+        for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+        if (option := getattr(socket, name, None)) is not None
+    ),
+]
+
+
+def environment_proxy(url: httpx.URL) -> str | None:
+    """Return the proxy that the environment (``HTTPS_PROXY``, ``NO_PROXY``, …) names for a URL, if any."""
+    if proxy_bypass(url.host):
+        return None
+    proxies = getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
+
+
+class SessionTransport(httpx.AsyncBaseTransport):
+    """Both kinds of connections behind one httpx transport.
+
+    Args:
+        secure: Whether TLS is spoken, so that certificates must be loaded.
+        ssl_context: The TLS settings; None loads the usual ones at the first request, off the event loop.
+        trust_env: Whether ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` count.
+        proxy: The proxy's URL, for calls and streams alike.
+        http2: Whether calls may speak HTTP/2; streams never do.
+    """
+
+    def __init__(
+        self, *, secure: bool, ssl_context: ssl.SSLContext | None, trust_env: bool, proxy: str | None, http2: bool
+    ) -> None:
+        self._secure = secure
+        self._ssl_context = ssl_context
+        self._trust_env = trust_env
+        self._proxy = proxy
+        self._http2 = http2
+        self._pool: httpx.AsyncHTTPTransport | None = None
+        self._starting = anyio.Lock()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request over the pool, or over a connection of its own where it asks for one."""
+        context = self._ssl_context or await self._load_context()
+        if request.extensions.get(STREAM):
+            return await self._open_stream(request, context)
+        if self._pool is None:
+            self._pool = httpx.AsyncHTTPTransport(
+                verify=context, proxy=self._proxy, http2=self._http2, limits=_CALLS, socket_options=_KEEP_ALIVE
+            )
+        return await self._pool.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close the pool; a stream is closed with its response."""
+        if self._pool is not None:
+            await self._pool.aclose()
+
+    async def _load_context(self) -> ssl.SSLContext:
+        async with self._starting:
+            if self._ssl_context is None:
+                if self._secure:
+                    self._ssl_context = await anyio.to_thread.run_sync(
+                        lambda: httpx.create_ssl_context(trust_env=self._trust_env)
+                    )
+                else:
+                    self._ssl_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used, cheap to make
+            return self._ssl_context
+
+    async def _open_stream(self, request: httpx.Request, context: ssl.SSLContext) -> httpx.Response:
+        connection = httpx.AsyncHTTPTransport(
+            verify=context, proxy=self._proxy, limits=_ONE, socket_options=_KEEP_ALIVE
+        )
+        try:
+            response = await connection.handle_async_request(request)
+        except BaseException:
+            await run_to_end(connection.aclose)
+            raise
+        assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - httpx's own transport says so
+        return httpx.Response(
+            response.status_code,
+            headers=response.headers,
+            stream=_OwnedStream(response.stream, connection),
+            extensions=response.extensions,
+        )
+
+
+class _OwnedStream(httpx.AsyncByteStream):
+    """A body that closes its connection with itself."""
+
+    def __init__(self, body: httpx.AsyncByteStream, connection: httpx.AsyncHTTPTransport) -> None:
+        self._body = body
+        self._connection = connection
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._body.__aiter__()
+
+    async def aclose(self) -> None:
+        try:
+            await self._body.aclose()
+        finally:
+            await self._connection.aclose()
