@@ -1,5 +1,107 @@
-"""An asyncio client for littleBits cloudBits."""
+"""An asyncio client for littleBits cloudBits, and a cloud of your own that speaks the same API.
+
+`Session` makes typed calls; `InputReactor` streams many devices into one ``async for``; `TokenBucket` keeps the hour's
+1800 requests. `littlebits_async.localcloud` (extra ``server``) is the cloud.
+"""
 
 from ._version import __version__
+from .backoff import Backoff, RetryPolicy
+from .budget import Budget, BudgetReport, Grant, Priority, TokenBucket, Unlimited
+from .buffer import Overflow
+from .cloudbit import CloudBit, OutputQueue
+from .errors import (
+    APIError,
+    AuthenticationError,
+    BadRequestError,
+    BudgetExhaustedError,
+    DecodeError,
+    InvalidArgumentError,
+    LittleBitsError,
+    MethodNotAllowedError,
+    NoStreamsLeftError,
+    NotAcceptableError,
+    NotFoundError,
+    OAuthError,
+    PermissionDeniedError,
+    RateLimitedError,
+    RequestTimeoutError,
+    ServerError,
+    ServiceUnavailableError,
+    SessionClosedError,
+    StreamClosedError,
+    StreamError,
+    StreamStalledError,
+    TransportError,
+    UnprocessableError,
+    WebhookVerificationError,
+)
+from .models import (
+    FOREVER,
+    AccessPoint,
+    AmplitudeEvent,
+    Device,
+    InputEvent,
+    InputGap,
+    LightColor,
+    LightMode,
+    ReactorStats,
+    StreamState,
+    StreamStatus,
+    Subscription,
+)
+from .reactor import InputReactor
+from .session import InputStream, Session
 
-__all__ = ["__version__"]
+__all__ = [
+    "FOREVER",
+    "APIError",
+    "AccessPoint",
+    "AmplitudeEvent",
+    "AuthenticationError",
+    "Backoff",
+    "BadRequestError",
+    "Budget",
+    "BudgetExhaustedError",
+    "BudgetReport",
+    "CloudBit",
+    "DecodeError",
+    "Device",
+    "Grant",
+    "InputEvent",
+    "InputGap",
+    "InputReactor",
+    "InputStream",
+    "InvalidArgumentError",
+    "LightColor",
+    "LightMode",
+    "LittleBitsError",
+    "MethodNotAllowedError",
+    "NoStreamsLeftError",
+    "NotAcceptableError",
+    "NotFoundError",
+    "OAuthError",
+    "OutputQueue",
+    "Overflow",
+    "PermissionDeniedError",
+    "Priority",
+    "RateLimitedError",
+    "ReactorStats",
+    "RequestTimeoutError",
+    "RetryPolicy",
+    "ServerError",
+    "ServiceUnavailableError",
+    "Session",
+    "SessionClosedError",
+    "StreamClosedError",
+    "StreamError",
+    "StreamStalledError",
+    "StreamState",
+    "StreamStatus",
+    "Subscription",
+    "TokenBucket",
+    "TransportError",
+    "Unlimited",
+    "UnprocessableError",
+    "WebhookVerificationError",
+    "__version__",
+]

@@ -1,0 +1,96 @@
+"""From many producers to one consumer: a bounded buffer, and the waiting on both its sides."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import anyio
+
+from ..buffer import Buffer
+
+__all__ = ["Channel"]
+
+T = TypeVar("T")
+
+
+class _Waiting(Generic[T]):
+    """A producer with an item for which there is no room."""
+
+    __slots__ = ("item", "key", "taken")
+
+    def __init__(self, key: str, item: T) -> None:
+        self.key = key
+        self.item = item
+        self.taken = anyio.Event()
+
+
+class Channel(Generic[T]):
+    """A bounded buffer that producers wait for when it is full, and its consumer when it is empty.
+
+    Neither side wakes the other while there is both room and something to take. Producers are served first come, first
+    served, so that a busy one does not keep the others out.
+
+    Args:
+        buffer: Holds the items.
+        check: Called before the consumer waits on an empty buffer; raises what there is to raise instead.
+    """
+
+    def __init__(self, buffer: Buffer[T], check: Callable[[], None]) -> None:
+        self.buffer = buffer
+        self._check = check
+        self._waiting: deque[_Waiting[T]] = deque()
+        self._arrival: anyio.Event | None = None
+        self._guard = anyio.ResourceGuard("iterating over")
+
+    def offer(self, key: str, item: T) -> bool:
+        """Put an item in, where there is room for it and nobody in line before it."""
+        if self._waiting or not self.buffer.put(key, item):
+            return False
+        if self._arrival is not None:
+            self.wake()
+        return True
+
+    async def put(self, key: str, item: T) -> None:
+        """Put an item in; wait for room where there is none."""
+        if self.offer(key, item):
+            return
+        waiting = _Waiting(key, item)
+        self._waiting.append(waiting)
+        try:
+            await waiting.taken.wait()
+        except BaseException:
+            if not waiting.taken.is_set():
+                self._waiting.remove(waiting)
+            raise
+
+    async def get(self) -> T:
+        """Take the first item; wait for one where there is none.
+
+        Raises:
+            anyio.BusyResourceError: Another task is in here.
+        """
+        with self._guard:
+            while not self.buffer:
+                self._check()
+                self._arrival = anyio.Event()
+                await self._arrival.wait()
+            item = self.buffer.pop()
+            if self._waiting:
+                self._admit()
+            return item
+
+    def discard(self, key: str) -> None:
+        """Drop a key's items."""
+        self.buffer.discard(key)
+        self._admit()
+
+    def wake(self) -> None:
+        """Have the consumer look again."""
+        if self._arrival is not None:
+            self._arrival.set()
+            self._arrival = None
+
+    def _admit(self) -> None:
+        while self._waiting and self.buffer.put(self._waiting[0].key, self._waiting[0].item):
+            self._waiting.popleft().taken.set()
+            self.wake()

@@ -1,0 +1,166 @@
+"""One device's stream, carried out: what its state machine asks for, done over a session."""
+
+import math
+import time
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+import anyio
+
+from ..budget import Grant, Priority
+from ..errors import DecodeError, LittleBitsError, StreamError
+from ..models import InputEvent
+from ..session import Session
+from ..stream import AskBudget, Close, Command, Open, Read, StreamMachine, Wait
+from ..transport import Feed
+
+__all__ = ["Link"]
+
+
+class Link:
+    """Drives the stream of one device until it is stopped.
+
+    Args:
+        machine: Decides what to do.
+        session: Does it.
+        connecting: Bounds how many links open a connection at a time.
+        offer: Passes an event on at once, or returns False.
+        deliver: Passes an event on, and waits for room.
+        reject: Is told of an event that could not be used.
+    """
+
+    def __init__(
+        self,
+        machine: StreamMachine,
+        *,
+        session: Session,
+        connecting: anyio.CapacityLimiter,
+        offer: Callable[[str, InputEvent], bool],
+        deliver: Callable[[str, InputEvent], Awaitable[None]],
+        reject: Callable[[str, DecodeError], None],
+    ) -> None:
+        self.machine = machine
+        self.events = 0
+        self.decode_errors = 0
+        self._session = session
+        self._connecting = connecting
+        self._offer = offer
+        self._deliver = deliver
+        self._reject = reject
+        self._grant: Grant | None = None
+        self._nudged = anyio.Event()
+        self._activity = anyio.CancelScope()
+        self._interruption: LittleBitsError | None = None
+        self._lifetime = anyio.CancelScope()
+        self._running = False
+        self._reading = False
+        self._ended = anyio.Event()
+
+    async def run(self) -> None:
+        """Drive the stream until `stop`, or cancellation; its connection is closed then."""
+        machine = self.machine
+        self._running = True
+        try:
+            with self._lifetime:
+                command = machine.start(time.monotonic())
+                while True:
+                    with anyio.CancelScope() as self._activity:
+                        command = await self._carry_out(command)
+                        continue
+                    command = self._interrupted()
+        finally:
+            machine.removed(time.monotonic())
+            self._ended.set()
+
+    async def stop(self) -> None:
+        """End the stream, and wait until its connection is closed."""
+        self._lifetime.cancel()
+        if self._running:
+            await self._ended.wait()
+
+    def nudge(self) -> None:
+        """Have a failed stream tried at once."""
+        self._nudged.set()
+
+    def interrupt(self, error: LittleBitsError) -> None:
+        """End what the link is doing, as if it had failed with ``error``."""
+        self._interruption = error
+        self._activity.cancel()
+
+    def sweep(self, now: float) -> None:
+        """Look whether the stream has fallen silent."""
+        if self._reading and isinstance(self.machine.tick(now), Close):
+            self._activity.cancel()
+
+    def _interrupted(self) -> Command:
+        error, self._interruption = self._interruption, None
+        now = time.monotonic()
+        return self.machine.closed(now) if error is None else self.machine.error(error, now)
+
+    async def _carry_out(self, command: Command) -> Command:
+        match command:
+            case AskBudget():
+                self._grant = await self._session.budget.acquire(priority=Priority.STREAM, label="input")
+                return self.machine.granted(time.monotonic())
+            case Open():
+                return await self._open()
+            case Wait(until):
+                return await self._wait(until)
+            case Read() | Close():
+                raise AssertionError(f"{command} belongs to an open connection")
+
+    async def _wait(self, until: float | None) -> Command:
+        self._nudged = anyio.Event()
+        with anyio.move_on_after(math.inf if until is None else until - time.monotonic()):
+            await self._nudged.wait()
+            return self.machine.retry(time.monotonic())
+        return self.machine.tick(time.monotonic())
+
+    async def _open(self) -> Command:
+        machine = self.machine
+        assert self._grant is not None  # noqa: S101 - the machine opens only what was granted
+        try:
+            await self._connecting.acquire()
+        except BaseException:
+            self._grant.cancel()  # surely not sent
+            raise
+        try:
+            feed = await self._session.open_input(machine.device_id, self._grant)
+        except LittleBitsError as exc:
+            return machine.error(exc, time.monotonic())
+        finally:
+            self._connecting.release()
+        try:
+            machine.opened(time.monotonic())
+            self._reading = True
+            await self._read(feed)
+        except StreamError as exc:
+            return machine.error(exc, time.monotonic())
+        finally:
+            self._reading = False
+            await feed.aclose()
+
+    async def _read(self, feed: Feed) -> NoReturn:
+        """Read until the stream breaks."""
+        machine = self.machine
+        while True:
+            items = await feed.receive()
+            now = time.monotonic()
+            machine.received(now)
+            for item in items:
+                if isinstance(item, InputEvent):
+                    if machine.event(item, now):
+                        self.events += 1
+                        if not self._offer(machine.device_id, item):
+                            await self._push_back(item)
+                elif isinstance(item, DecodeError):
+                    self.decode_errors += 1
+                    self._reject(machine.device_id, item)
+                else:
+                    machine.server_wait(item.milliseconds)
+
+    async def _push_back(self, event: InputEvent) -> None:
+        """Pass an event on when there is room; nothing is read meanwhile, so that the socket fills."""
+        self.machine.paused(time.monotonic())
+        await self._deliver(self.machine.device_id, event)
+        self.machine.resumed(time.monotonic())

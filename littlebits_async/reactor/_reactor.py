@@ -1,0 +1,414 @@
+"""InputReactor: opens and keeps many input streams, and merges them."""
+
+import logging
+import time
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Final, Self, cast
+
+import anyio
+import anyio.abc
+
+from .._iteration import Iteration
+from ..backoff import Backoff
+from ..buffer import Overflow, make_buffer
+from ..cloudbit import CloudBit
+from ..errors import (
+    AuthenticationError,
+    DecodeError,
+    InvalidArgumentError,
+    LittleBitsError,
+    NoStreamsLeftError,
+    SessionClosedError,
+)
+from ..models import Device, InputEvent, ReactorStats, StreamState, StreamStatus
+from ..session import Session
+from ..stream import StreamMachine
+from ..wire import inputs as input_call
+from ._changes import Changes, Watchers
+from ._channel import Channel
+from ._link import Link
+
+__all__ = ["InputReactor"]
+
+_log = logging.getLogger("littlebits_async.reactor")
+
+_SWEEPS_PER_LIMIT: Final = 8
+_LONGEST_SWEEP: Final = 1.0
+
+
+class InputReactor:
+    """Streams the inputs of many devices into one async iterator, and keeps the streams open.
+
+    ``async with InputReactor(session, ids) as reactor: async for event in reactor: …``
+
+    Events of one device come in the order the server sent them. ``break`` leaves the streams running and loses
+    nothing; iterating again goes on. Leaving the block closes every connection.
+
+    Cost: 1 request for each opening of a stream, at the priority of streams.
+
+    Args:
+        session: What to stream over.
+        devices: Device ids, devices or cloudBits; more can be added later.
+        buffer: The number of events held, over all devices.
+        overflow: What happens to one more.
+        backoff: How long to wait before trying a failed stream again.
+        stall_after: Seconds without bytes after which a stream is reopened, at least; a stream that is used to longer
+            gaps is given three times its longest. None never.
+        quiet_after: Seconds without events after which a stream that is kept alive is reopened; None never.
+        max_connecting: The number of streams that are being opened at a time.
+
+    Raises:
+        InvalidArgumentError: An argument cannot be used; a single string is no list of devices.
+
+    Source: design.md, "InputReactor", R1 to R10.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        devices: Iterable[str | Device | CloudBit] = (),
+        *,
+        buffer: int = 1024,
+        overflow: Overflow = Overflow.BLOCK,
+        backoff: Backoff = Backoff(),  # noqa: B008 - frozen
+        stall_after: float | None = 30.0,
+        quiet_after: float | None = 300.0,
+        max_connecting: int = 64,
+    ) -> None:
+        if isinstance(devices, str):
+            raise InvalidArgumentError(f"devices: a list of devices is needed, not one string; say [{devices!r}]")
+        for name, seconds in (("stall_after", stall_after), ("quiet_after", quiet_after)):
+            if seconds is not None and not seconds > 0:
+                raise InvalidArgumentError(f"{name}: seconds over 0, or None, not {seconds!r}")
+        if max_connecting < 1:
+            raise InvalidArgumentError(f"max_connecting: 1 at least, not {max_connecting!r}")
+        self._session = session
+        self._backoff = backoff
+        self._stall_after = stall_after
+        self._quiet_after = quiet_after
+        self._connecting_limit = max_connecting
+        self._connecting: anyio.CapacityLimiter | None = None
+        self._channel = Channel[InputEvent](make_buffer(buffer, overflow), self._check)
+        self._links: dict[str, Link] = {}
+        self._warned: set[str] = set()
+        self._watchers = Watchers()
+        self._past = ReactorStats()
+        self._group: anyio.abc.TaskGroup | None = None
+        self._streams: anyio.abc.TaskGroup | None = None
+        self._closing = False
+        self._finished = anyio.Event()
+        self._crash: Exception | None = None
+        self._verdict: Exception | None = None
+        self._told = False
+        self._wanted = dict.fromkeys(_device_id(device) for device in devices)
+
+    # Life
+
+    async def __aenter__(self) -> Self:
+        if self._group is not None:
+            raise SessionClosedError("a reactor can be entered once")
+        self._connecting = anyio.CapacityLimiter(self._connecting_limit)
+        self._group = anyio.create_task_group()
+        await self._group.__aenter__()
+        self._group.start_soon(self._run, name="InputReactor")
+        for device_id in self._wanted:
+            self.add(device_id)
+        self._wanted.clear()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        assert self._group is not None  # noqa: S101 - entered
+        self._stop()
+        if isinstance(exc, anyio.get_cancelled_exc_class()):
+            await self._group.__aexit__(exc_type, exc, tb)
+            return
+        # Any other error passes by the group, which would wrap it in an ExceptionGroup.
+        await self._group.__aexit__(None, None, None)
+        if exc is None and not self._told and (error := self._ending()) is not None:
+            raise error
+
+    async def aclose(self) -> None:
+        """End every stream, and with them the iteration, once it has taken what is queued. Cost: nothing."""
+        self._stop()
+        if self._group is not None:
+            await self._finished.wait()
+
+    def _stop(self) -> None:
+        if not self._closing:
+            self._verdict = self._ending()
+            self._closing = True
+        if self._streams is not None:
+            self._streams.cancel_scope.cancel()
+        self._channel.wake()
+
+    async def _run(self) -> None:
+        try:
+            async with anyio.create_task_group() as streams:
+                self._streams = streams
+                if self._closing:
+                    return
+                for link in self._links.values():
+                    streams.start_soon(link.run, name=f"input of {link.machine.device_id}")
+                await self._sweep()
+        except ExceptionGroup as group:
+            self._crash = _first(group)
+        finally:
+            self._closing = True
+            self._finished.set()
+            self._channel.wake()
+            self._watchers.end()
+
+    async def _sweep(self) -> None:
+        """Watch over the silence of all streams; a timeout of each read would cost more than the read."""
+        limits = [limit for limit in (self._stall_after, self._quiet_after) if limit is not None]
+        interval = min([limit / _SWEEPS_PER_LIMIT for limit in limits] + [_LONGEST_SWEEP])
+        while True:
+            await anyio.sleep(interval)
+            now = time.monotonic()
+            for link in self._links.values():
+                link.sweep(now)
+
+    # Devices
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The ids of the devices that are streamed, in the order in which they were added."""
+        return tuple(self._links or self._wanted)
+
+    def add(self, device: str | Device | CloudBit) -> None:
+        """Stream one more device. A known one stays as it is, but for a failed one, which is tried at once.
+
+        Cost: 1 request, when its stream is opened.
+
+        Raises:
+            InvalidArgumentError: The id cannot be sent.
+            SessionClosedError: The reactor has ended.
+        """
+        device_id = _device_id(device)
+        if self._closing:
+            raise SessionClosedError("the reactor has ended")
+        if self._connecting is None:
+            self._wanted[device_id] = None
+            return
+        self._told = False
+        if (known := self._links.get(device_id)) is not None:
+            known.nudge()
+            return
+        link = self._links[device_id] = Link(
+            StreamMachine(
+                device_id,
+                backoff=self._backoff,
+                stall_after=self._stall_after,
+                quiet_after=self._quiet_after,
+                now=time.monotonic(),
+                on_change=self._changed,
+            ),
+            session=self._session,
+            connecting=self._connecting,
+            offer=self._channel.offer,
+            deliver=self._channel.put,
+            reject=self._reject,
+        )
+        if self._streams is not None:
+            self._streams.start_soon(link.run, name=f"input of {device_id}")
+
+    async def remove(self, device: str | Device | CloudBit) -> None:
+        """Stop streaming a device, and drop its queued events; an unknown one has no effect.
+
+        Returns when its connection is closed. Cost: nothing.
+        """
+        device_id = _device_id(device)
+        self._wanted.pop(device_id, None)
+        link = self._links.pop(device_id, None)
+        if link is None:
+            return
+        try:
+            await link.stop()
+        finally:
+            self._past = _sum(self._past, self._stats_of(link))
+            self._warned.discard(device_id)
+            self._channel.discard(device_id)
+            self._channel.wake()  # it may have been the last that could deliver
+
+    # Events
+
+    def __aiter__(self) -> AsyncGenerator[InputEvent, None]:  # noqa: PYI058 - it can be closed, and should be
+        """Iterate over the events of all devices.
+
+        Raises:
+            AuthenticationError: The token was refused.
+            NoStreamsLeftError: No device is left that could deliver; where they share one cause, that is raised.
+            anyio.BusyResourceError: Another task is iterating.
+        """
+        return _Events(self._channel)
+
+    def _check(self) -> None:
+        if self._group is None:
+            raise SessionClosedError("enter the reactor with `async with` first")
+        error = self._ending()
+        if error is not None:
+            self._told = True
+            raise error
+        if self._closing:
+            raise StopAsyncIteration
+
+    def _ending(self) -> Exception | None:
+        """Return the error that ends the iteration, if there is one."""
+        if self._crash is not None:
+            return self._crash
+        if self._closing:
+            return self._verdict
+        causes: dict[str, LittleBitsError] = {}
+        for device_id, link in self._links.items():
+            error = link.machine.error_seen
+            if link.machine.state is not StreamState.FAILED or error is None:
+                return None
+            causes[device_id] = error
+        if not causes:
+            return None
+        for error in causes.values():
+            if isinstance(error, AuthenticationError | SessionClosedError) or len(causes) == 1:
+                return error
+        listed = ", ".join(list(causes)[:5]) + (", …" if len(causes) > 5 else "")  # noqa: PLR2004
+        return NoStreamsLeftError(f"no device is left that could deliver: {listed}", causes=causes)
+
+    # How the streams are
+
+    def status(self, device_id: str) -> StreamStatus:
+        """Return how a device's stream is.
+
+        Raises:
+            KeyError: The device is not streamed.
+        """
+        return self._status(self._links[device_id].machine)
+
+    def statuses(self) -> Mapping[str, StreamStatus]:
+        """Return how each stream is, by device id."""
+        clock = _Clock()
+        return {device_id: self._status(link.machine, clock) for device_id, link in self._links.items()}
+
+    def changes(self) -> AsyncGenerator[StreamStatus, None]:
+        """Iterate over the streams' states as they change, beginning with the present ones.
+
+        A device that changes faster than it is looked at is told once, with its newest state; no stream ever waits for
+        who watches. Ends with the reactor. Cost: nothing.
+        """
+        changes = Changes((link.machine for link in self._links.values()), self._status)
+        if self._finished.is_set():
+            changes.end()
+        return self._watchers.add(changes)
+
+    @property
+    def stats(self) -> ReactorStats:
+        """What happened so far, over all devices, those removed included."""
+        total = self._past
+        for link in self._links.values():
+            total = _sum(total, self._stats_of(link))
+        return total
+
+    def device_stats(self, device_id: str) -> ReactorStats:
+        """Return what happened to one device's events and stream so far.
+
+        Raises:
+            KeyError: The device is not streamed.
+        """
+        return self._stats_of(self._links[device_id])
+
+    def _stats_of(self, link: Link) -> ReactorStats:
+        machine = link.machine
+        return ReactorStats(
+            events=link.events,
+            dropped=self._channel.buffer.dropped_by(machine.device_id),
+            reconnects=machine.reconnects,
+            stalls=machine.stalls,
+            decode_errors=link.decode_errors,
+        )
+
+    @staticmethod
+    def _status(machine: StreamMachine, clock: "_Clock | None" = None) -> StreamStatus:
+        clock = clock or _Clock()
+        return StreamStatus(
+            device_id=machine.device_id,
+            state=machine.state,
+            since=clock.wall(machine.since),
+            attempt=machine.attempt,
+            retry_at=None if machine.retry_at is None else clock.wall(machine.retry_at),
+            last_event_at=None if machine.last_event_at is None else clock.wall(machine.last_event_at),
+            reason=machine.reason,
+            error=machine.error_seen,
+        )
+
+    def _reject(self, device_id: str, error: DecodeError) -> None:
+        _log.debug("device %s: an event was skipped: %s", device_id, error)
+
+    def _changed(self, machine: StreamMachine) -> None:
+        device_id, state = machine.device_id, machine.state
+        if state in (StreamState.BACKING_OFF, StreamState.STALLED, StreamState.FAILED):
+            # A stream that goes on failing is told once, until it has proved healthy.
+            level = logging.DEBUG if device_id in self._warned and machine.attempt > 1 else logging.WARNING
+            _log.log(level, "device %s: %s: %s", device_id, state.value, machine.reason)
+            self._warned.add(device_id)
+        elif state is StreamState.LIVE and device_id in self._warned:
+            _log.info("device %s: live again", device_id)
+        if state is StreamState.FAILED:
+            if isinstance(machine.error_seen, AuthenticationError):
+                self._refuse_all(machine.error_seen)
+            self._channel.wake()
+        self._watchers.note(machine)
+
+    def _refuse_all(self, error: AuthenticationError) -> None:
+        """Stop every stream: what refused one token for one device refuses it for all."""
+        for link in self._links.values():
+            if link.machine.error_seen is not error:
+                link.interrupt(error)
+
+
+class _Events(Iteration[InputEvent]):
+    """The events of a reactor."""
+
+    def __init__(self, channel: Channel[InputEvent]) -> None:
+        self._channel = channel
+
+    async def _next(self) -> InputEvent:
+        return await self._channel.get()
+
+
+class _Clock:
+    """Turns monotonic times into wall-clock times, by one look at both clocks."""
+
+    def __init__(self) -> None:
+        self._now = time.monotonic()
+        self._wall = datetime.now(UTC)
+
+    def wall(self, moment: float) -> datetime:
+        return self._wall + timedelta(seconds=moment - self._now)
+
+
+def _device_id(device: str | Device | CloudBit) -> str:
+    if isinstance(device, Device):
+        device = device.id
+    elif isinstance(device, CloudBit):
+        device = device.device_id
+    input_call(device)  # an id that no request could carry is refused here, not by a stream
+    return device
+
+
+def _sum(one: ReactorStats, other: ReactorStats) -> ReactorStats:
+    return ReactorStats(
+        events=one.events + other.events,
+        dropped=one.dropped + other.dropped,
+        reconnects=one.reconnects + other.reconnects,
+        stalls=one.stalls + other.stalls,
+        decode_errors=one.decode_errors + other.decode_errors,
+    )
+
+
+def _first(exc: Exception) -> Exception:
+    """Return the first error of a group of groups."""
+    while isinstance(exc, ExceptionGroup):
+        exc = cast("ExceptionGroup[Exception]", exc).exceptions[0]
+    return exc
