@@ -1,0 +1,12 @@
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.local_cloud import CloudInThread, cloud_in_thread
+
+
+@pytest.fixture
+def running_cloud() -> Iterator[CloudInThread]:
+    """A cloud for tests on asyncio and trio alike."""
+    with cloud_in_thread() as cloud:
+        yield cloud
