@@ -1,0 +1,36 @@
+"""All commands, and what they have in common."""
+
+from typing import Final
+
+from cyclopts import App
+from cyclopts.config import Env
+
+from .._version import __version__
+from ._demo import demo
+from ._serve import serve
+
+__all__ = ["app"]
+
+app: Final = App(
+    "littlebits",
+    help="""littleBits cloudBits on the command line, and a cloud of your own.
+
+    `LITTLEBITS_TOKEN` is the access token, `LITTLEBITS_BASE_URL` the cloud; any option can be set by a variable too,
+    as its command's help says. Exit codes: 0 done, 1 the API said no, 2 usage, 3 not reachable.
+
+    For example:
+
+    - `littlebits demo`
+    - `littlebits serve --port 8080`
+    """,
+    version=f"littlebits-async {__version__}",
+    config=Env("LITTLEBITS_"),
+    # Errors and results are the frame's.
+    exit_on_error=False,
+    print_error=False,
+    suppress_keyboard_interrupt=False,
+    result_action="return_value",
+)
+
+app.command(demo)
+app.command(serve)
