@@ -7,9 +7,10 @@ Source: spec/cloud-api-v2.txt (devices, subscriptions), spec/blog-python-and-the
 spec/cloud-http-api-v1-and-webhooks.md (amplitude events).
 """
 
+from collections.abc import AsyncIterator, Collection
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 from attrs import frozen
 
@@ -20,6 +21,7 @@ __all__ = [
     "AccessPoint",
     "AmplitudeEvent",
     "Device",
+    "EventSource",
     "InputEvent",
     "InputGap",
     "LightColor",
@@ -245,3 +247,16 @@ class ReactorStats:
     reconnects: int = 0
     stalls: int = 0
     decode_errors: int = 0
+
+
+class EventSource(Protocol):
+    """Anything that yields input events: a webhook receiver, a replay."""
+
+    @property
+    def devices(self) -> Collection[str]:
+        """The ids of the devices that it speaks for, as far as it knows."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[InputEvent]:
+        """Iterate over the events."""
+        ...

@@ -1,8 +1,9 @@
 """One device's input stream as a state machine; no I/O, no clock.
 
-Its driver tells it what happened (`granted`, `opened`, `received`, `event`, `closed`, `error`, `tick`) and does what it
-answers (`AskBudget`, `Open`, `Read`, `Close`, `Wait`). All timing of a stream is decided here: backoff after a failure,
-what counts as silence, when a refused device is tried again. Times are seconds of any clock that never goes back.
+Its driver tells it what happened (`granted`, `opened`, `received`, `event`, `closed`, `error`, `listed`, `tick`) and
+does what it answers (`AskBudget`, `AskListing`, `Open`, `Read`, `Close`, `Wait`). All timing of a stream is decided
+here: backoff after a failure, what counts as silence, when a refused device is tried again. Times are seconds of any
+clock that never goes back.
 
 ```
         start ─→ WAITING_FOR_BUDGET ─granted→ CONNECTING ─opened→ LIVE ⇄ QUIET
@@ -10,12 +11,14 @@ what counts as silence, when a refused device is tried again. Times are seconds 
                         │ tick              error │   error, closed│  tick: silence
                         │                         ↓                ↓       ↓
                         ├────────────────── BACKING_OFF ←──────────┴── STALLED
-                        └─ tick, retry ──── FAILED (refused by the API)
+                        │                         │ tick, after silence on silence, or a 404: AskListing
+                        ├─ listed: on line ───────┼──→ OFFLINE (listed as not connected) ─tick→ AskListing
+                        └─ tick, retry ──── FAILED (refused by the API, and not in the listing)
 ```
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from attrs import frozen
@@ -26,12 +29,16 @@ from .errors import (
     AuthenticationError,
     BudgetExhaustedError,
     LittleBitsError,
+    NotFoundError,
     SessionClosedError,
     StreamStalledError,
 )
-from .models import InputEvent, StreamState
+from .models import Device, InputEvent, StreamState
 
-__all__ = ["AskBudget", "Close", "Command", "Open", "Read", "StreamMachine", "Wait"]
+__all__ = ["LISTING_EVERY", "AskBudget", "AskListing", "Close", "Command", "Open", "Read", "StreamMachine", "Wait"]
+
+LISTING_EVERY: Final = 60.0
+"""Seconds between two listings of all devices, at least."""
 
 RETRY_REFUSED_AFTER: Final = 15 * 60.0
 LONGEST_SERVER_WAIT: Final = 3600.0
@@ -63,6 +70,11 @@ class Close:
 
 
 @frozen
+class AskListing:
+    """Ask for the listing of all devices, shared and at most a minute old, then say `listed`."""
+
+
+@frozen
 class Wait:
     """Do nothing before a time, then say `tick`; without a time, wait to be told.
 
@@ -73,7 +85,7 @@ class Wait:
     until: float | None
 
 
-Command = AskBudget | Open | Read | Close | Wait
+Command = AskBudget | AskListing | Open | Read | Close | Wait
 
 
 class StreamMachine:
@@ -98,19 +110,23 @@ class StreamMachine:
         "_first_event_at",
         "_gap",
         "_heard_at",
+        "_interruption",
         "_last_event",
         "_on_change",
         "_opened",
         "_paused_at",
         "_quiet_after",
+        "_refusal",
         "_rng",
         "_seen_event_at",
         "_server_wait",
         "_silent_openings",
+        "_slowed",
         "_stall_after",
         "attempt",
         "device_id",
         "error_seen",
+        "gap_reason",
         "interval",
         "last_event_at",
         "reason",
@@ -152,9 +168,15 @@ class StreamMachine:
         self.interval = 0.0
         """The device's input interval in seconds, where it is known."""
 
+        self.gap_reason: str | None = None
+        """Why events may be missing before the last one that was passed on; None where none are."""
+
         self._opened = False
+        self._interruption = ""
         self._server_wait = 0.0
         self._silent_openings = 0
+        self._slowed = False
+        self._refusal: NotFoundError | None = None
         self._last_event: tuple[str, int] | None = None
         self._paused_at: float | None = None
         self._gap = 0.0
@@ -169,6 +191,7 @@ class StreamMachine:
 
     def start(self, now: float) -> Command:
         """Begin, or begin again."""
+        self._slowed = False
         self._enter(StreamState.WAITING_FOR_BUDGET, now, reason=self.reason, error=self.error_seen)
         return AskBudget()
 
@@ -183,6 +206,7 @@ class StreamMachine:
     def opened(self, now: float) -> Command:
         """The server answered with an event stream."""
         self._opened = True
+        self._interruption = self.reason
         self._heard_at = self._seen_event_at = now
         self._first_event_at = None
         self._connection_events = 0
@@ -206,8 +230,11 @@ class StreamMachine:
         """
         key = (event.device_id, event.timestamp_ms)
         self._connection_events += 1
-        if self._connection_events == 1 and key == self._last_event:
-            return False
+        self.gap_reason = None
+        if self._connection_events == 1 and self._last_event is not None:
+            if key == self._last_event:
+                return False
+            self.gap_reason = self._interruption
         self._last_event = key
         self.last_event_at = now
         if self._first_event_at is None:
@@ -245,13 +272,17 @@ class StreamMachine:
 
     def error(self, exc: LittleBitsError, now: float) -> Command:
         """Opening or reading failed, or the server ended the stream."""
-        self._paused_at = None
+        self._paused_at = self._refusal = None
+        self._slowed = False
         self._count_failure()
         if isinstance(exc, AuthenticationError | SessionClosedError):
             self._enter(StreamState.FAILED, now, reason=str(exc), error=exc)
             return Wait(None)
+        if isinstance(exc, NotFoundError):
+            self._refusal = exc  # a bit that is off line may look like this too
+            return AskListing()
         if isinstance(exc, APIError) and 400 <= exc.status < 500 and exc.status not in _PASSING:  # noqa: PLR2004
-            return self._wait(StreamState.FAILED, now, RETRY_REFUSED_AFTER, reason=str(exc), error=exc)
+            return self._refused(exc, now)
         least = self._server_wait
         if isinstance(exc, APIError) and exc.retry_after is not None:
             least = max(least, exc.retry_after)
@@ -260,14 +291,33 @@ class StreamMachine:
         delay = self._delay(min(least, LONGEST_SERVER_WAIT))
         return self._wait(StreamState.BACKING_OFF, now, delay, reason=str(exc), error=exc)
 
+    def listed(self, listing: Mapping[str, Device] | None, now: float) -> Command:
+        """The listing came: which devices there are, or None where it was not to be had."""
+        refusal, self._refusal = self._refusal, None
+        device = None if listing is None else listing.get(self.device_id)
+        if device is None:
+            return self.start(now) if refusal is None else self._refused(refusal, now)
+        if device.input_interval_ms is not None:
+            self.interval = device.input_interval_ms / 1000
+        if device.is_connected is False:
+            self._silent_openings = min(self._silent_openings, 1)  # once back, it is as good as any other
+            return self._wait(StreamState.OFFLINE, now, LISTING_EVERY, reason="listed as not connected", error=refusal)
+        if refusal is not None:
+            self._silent_openings = max(self._silent_openings + 1, 2)
+            delay = self._slow_delay()
+            return self._wait(StreamState.OFFLINE, now, delay, reason="listed, but not to be found", error=refusal)
+        return self.start(now)
+
     def tick(self, now: float) -> Command:
         """Time has passed."""
         if self.state in (StreamState.LIVE, StreamState.QUIET):
             return self._watch(now)
-        if self.state in (StreamState.BACKING_OFF, StreamState.FAILED):
-            if self.retry_at is not None and now >= self.retry_at:
-                return self.start(now)
-            return Wait(self.retry_at)
+        if self.state in (StreamState.BACKING_OFF, StreamState.FAILED, StreamState.OFFLINE):
+            if self.retry_at is None or now < self.retry_at:
+                return Wait(self.retry_at)
+            if self._slowed or self.state is StreamState.OFFLINE:
+                return AskListing()
+            return self.start(now)
         if self.state is StreamState.STALLED:
             return Close()
         return Wait(None)
@@ -321,9 +371,15 @@ class StreamMachine:
             # The path may just have died: once, promptly.
             delay = self._delay(self._server_wait, attempt=1)
         else:
-            slow = min(SLOW_SCHEDULE_BASE * 2.0 ** min(self._silent_openings - 2, 16), SLOW_SCHEDULE_CAP)
-            delay = max(slow, self._server_wait)
+            self._slowed = True
+            delay = max(self._slow_delay(), self._server_wait)
         return self._wait(StreamState.BACKING_OFF, now, delay, reason=self.reason, error=self.error_seen)
+
+    def _slow_delay(self) -> float:
+        return min(SLOW_SCHEDULE_BASE * 2.0 ** min(self._silent_openings - 2, 16), SLOW_SCHEDULE_CAP)
+
+    def _refused(self, exc: APIError, now: float) -> Command:
+        return self._wait(StreamState.FAILED, now, RETRY_REFUSED_AFTER, reason=str(exc), error=exc)
 
     def _count_failure(self) -> None:
         # The try that proved healthy has failed in its turn, and the next one is the second.

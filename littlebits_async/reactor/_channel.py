@@ -16,11 +16,12 @@ T = TypeVar("T")
 class _Waiting(Generic[T]):
     """A producer with an item for which there is no room."""
 
-    __slots__ = ("item", "key", "taken")
+    __slots__ = ("item", "key", "mergeable", "taken")
 
-    def __init__(self, key: str, item: T) -> None:
+    def __init__(self, key: str, item: T, *, mergeable: bool) -> None:
         self.key = key
         self.item = item
+        self.mergeable = mergeable
         self.taken = anyio.Event()
 
 
@@ -42,19 +43,19 @@ class Channel(Generic[T]):
         self._arrival: anyio.Event | None = None
         self._guard = anyio.ResourceGuard("iterating over")
 
-    def offer(self, key: str, item: T) -> bool:
+    def offer(self, key: str, item: T, *, mergeable: bool = True) -> bool:
         """Put an item in, where there is room for it and nobody in line before it."""
-        if self._waiting or not self.buffer.put(key, item):
+        if self._waiting or not self.buffer.put(key, item, mergeable=mergeable):
             return False
         if self._arrival is not None:
             self.wake()
         return True
 
-    async def put(self, key: str, item: T) -> None:
+    async def put(self, key: str, item: T, *, mergeable: bool = True) -> None:
         """Put an item in; wait for room where there is none."""
-        if self.offer(key, item):
+        if self.offer(key, item, mergeable=mergeable):
             return
-        waiting = _Waiting(key, item)
+        waiting = _Waiting(key, item, mergeable=mergeable)
         self._waiting.append(waiting)
         try:
             await waiting.taken.wait()
@@ -70,14 +71,23 @@ class Channel(Generic[T]):
             anyio.BusyResourceError: Another task is in here.
         """
         with self._guard:
-            while not self.buffer:
-                self._check()
-                self._arrival = anyio.Event()
-                await self._arrival.wait()
+            await self._until_something()
             item = self.buffer.pop()
             if self._waiting:
                 self._admit()
             return item
+
+    async def get_all(self) -> list[T]:
+        """Take all items there are; wait for one where there is none.
+
+        Raises:
+            anyio.BusyResourceError: Another task is in here.
+        """
+        with self._guard:
+            await self._until_something()
+            items = self.buffer.drain()
+            self._admit()
+            return items
 
     def discard(self, key: str) -> None:
         """Drop a key's items."""
@@ -90,7 +100,23 @@ class Channel(Generic[T]):
             self._arrival.set()
             self._arrival = None
 
-    def _admit(self) -> None:
-        while self._waiting and self.buffer.put(self._waiting[0].key, self._waiting[0].item):
+    def clear(self) -> None:
+        """Drop all items, those that wait for room included."""
+        self.buffer.drain()
+        while self._waiting:
             self._waiting.popleft().taken.set()
+
+    async def _until_something(self) -> None:
+        while not self.buffer:
+            self._check()
+            self._arrival = anyio.Event()
+            await self._arrival.wait()
+
+    def _admit(self) -> None:
+        while self._waiting:
+            first = self._waiting[0]
+            if not self.buffer.put(first.key, first.item, mergeable=first.mergeable):
+                return
+            self._waiting.popleft()
+            first.taken.set()
             self.wake()

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, MutableMapping
 from typing import NoReturn
 
 import anyio
@@ -11,8 +11,11 @@ from ..budget import Grant, Priority
 from ..errors import DecodeError, LittleBitsError, StreamError
 from ..models import InputEvent
 from ..session import Session
-from ..stream import AskBudget, Close, Command, Open, Read, StreamMachine, Wait
+from ..stream import AskBudget, AskListing, Close, Command, Open, Read, StreamMachine, Wait
 from ..transport import Feed
+from ._listing import Listing
+from ._outlets import Outlet, Outlets
+from ._reader import Entry
 
 __all__ = ["Link"]
 
@@ -24,8 +27,9 @@ class Link:
         machine: Decides what to do.
         session: Does it.
         connecting: Bounds how many links open a connection at a time.
-        offer: Passes an event on at once, or returns False.
-        deliver: Passes an event on, and waits for room.
+        listing: Tells which devices are on line.
+        outlets: Where events go.
+        latest: Is kept up to date with the newest event of each device.
         reject: Is told of an event that could not be used.
     """
 
@@ -35,8 +39,9 @@ class Link:
         *,
         session: Session,
         connecting: anyio.CapacityLimiter,
-        offer: Callable[[str, InputEvent], bool],
-        deliver: Callable[[str, InputEvent], Awaitable[None]],
+        listing: Listing,
+        outlets: Outlets,
+        latest: MutableMapping[str, InputEvent],
         reject: Callable[[str, DecodeError], None],
     ) -> None:
         self.machine = machine
@@ -44,8 +49,9 @@ class Link:
         self.decode_errors = 0
         self._session = session
         self._connecting = connecting
-        self._offer = offer
-        self._deliver = deliver
+        self._listing = listing
+        self._outlets = outlets
+        self._latest = latest
         self._reject = reject
         self._grant: Grant | None = None
         self._nudged = anyio.Event()
@@ -102,6 +108,8 @@ class Link:
             case AskBudget():
                 self._grant = await self._session.budget.acquire(priority=Priority.STREAM, label="input")
                 return self.machine.granted(time.monotonic())
+            case AskListing():
+                return self.machine.listed(await self._listing.get(), time.monotonic())
             case Open():
                 return await self._open()
             case Wait(until):
@@ -151,16 +159,19 @@ class Link:
                 if isinstance(item, InputEvent):
                     if machine.event(item, now):
                         self.events += 1
-                        if not self._offer(machine.device_id, item):
-                            await self._push_back(item)
+                        self._latest[machine.device_id] = item
+                        entry = Entry(item, machine.device_id, self.events, machine.gap_reason)
+                        if crowded := self._outlets.offer(machine.device_id, entry):
+                            await self._push_back(crowded, entry)
                 elif isinstance(item, DecodeError):
                     self.decode_errors += 1
                     self._reject(machine.device_id, item)
                 else:
                     machine.server_wait(item.milliseconds)
 
-    async def _push_back(self, event: InputEvent) -> None:
-        """Pass an event on when there is room; nothing is read meanwhile, so that the socket fills."""
+    async def _push_back(self, crowded: list[Outlet], entry: Entry) -> None:
+        """Pass an event on where there is room at last; nothing is read meanwhile, so that the socket fills."""
         self.machine.paused(time.monotonic())
-        await self._deliver(self.machine.device_id, event)
+        for outlet in crowded:
+            await outlet.put(self.machine.device_id, entry)
         self.machine.resumed(time.monotonic())

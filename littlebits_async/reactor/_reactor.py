@@ -3,14 +3,12 @@
 import logging
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Final, Self, cast
 
 import anyio
 import anyio.abc
 
-from .._iteration import Iteration
 from ..backoff import Backoff
 from ..buffer import Overflow, make_buffer
 from ..cloudbit import CloudBit
@@ -22,13 +20,18 @@ from ..errors import (
     NoStreamsLeftError,
     SessionClosedError,
 )
-from ..models import Device, InputEvent, ReactorStats, StreamState, StreamStatus
+from ..models import Device, EventSource, InputEvent, InputGap, ReactorStats, StreamState, StreamStatus
 from ..session import Session
 from ..stream import StreamMachine
 from ..wire import inputs as input_call
-from ._changes import Changes, Watchers
+from ._attachment import Attachment
+from ._changes import Changes
 from ._channel import Channel
 from ._link import Link
+from ._listing import Listing
+from ._outlets import Listener, Outlet, Outlets
+from ._reader import Batches, Entry, Events, EventsAndGaps, Reader
+from ._status import Chronicle, Clock, status_of, total
 
 __all__ = ["InputReactor"]
 
@@ -90,10 +93,13 @@ class InputReactor:
         self._quiet_after = quiet_after
         self._connecting_limit = max_connecting
         self._connecting: anyio.CapacityLimiter | None = None
-        self._channel = Channel[InputEvent](make_buffer(buffer, overflow), self._check)
+        self._reader = Reader(Channel[Entry](make_buffer(buffer, overflow), self._check))
+        self._outlets = Outlets(Outlet(self._reader))
+        self._latest: dict[str, InputEvent] = {}
+        self._listing = Listing(session)
         self._links: dict[str, Link] = {}
-        self._warned: set[str] = set()
-        self._watchers = Watchers()
+        self._attachments: list[Attachment] = []
+        self._chronicle = Chronicle()
         self._past = ReactorStats()
         self._group: anyio.abc.TaskGroup | None = None
         self._streams: anyio.abc.TaskGroup | None = None
@@ -102,7 +108,7 @@ class InputReactor:
         self._crash: Exception | None = None
         self._verdict: Exception | None = None
         self._told = False
-        self._wanted = dict.fromkeys(_device_id(device) for device in devices)
+        self._wanted = {_device_id(device): device for device in devices}
 
     # Life
 
@@ -113,8 +119,8 @@ class InputReactor:
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
         self._group.start_soon(self._run, name="InputReactor")
-        for device_id in self._wanted:
-            self.add(device_id)
+        for device in self._wanted.values():
+            self.add(device)
         self._wanted.clear()
         return self
 
@@ -143,7 +149,7 @@ class InputReactor:
             self._closing = True
         if self._streams is not None:
             self._streams.cancel_scope.cancel()
-        self._channel.wake()
+        self._outlets.wake()
 
     async def _run(self) -> None:
         try:
@@ -153,14 +159,16 @@ class InputReactor:
                     return
                 for link in self._links.values():
                     streams.start_soon(link.run, name=f"input of {link.machine.device_id}")
+                for attachment in self._attachments:
+                    streams.start_soon(attachment.run, name=f"input of {attachment}")
                 await self._sweep()
         except ExceptionGroup as group:
             self._crash = _first(group)
         finally:
             self._closing = True
             self._finished.set()
-            self._channel.wake()
-            self._watchers.end()
+            self._outlets.wake()
+            self._chronicle.watchers.end()
 
     async def _sweep(self) -> None:
         """Watch over the silence of all streams; a timeout of each read would cost more than the read."""
@@ -191,26 +199,32 @@ class InputReactor:
         device_id = _device_id(device)
         if self._closing:
             raise SessionClosedError("the reactor has ended")
+        if any(device_id in attachment.source.devices for attachment in self._attachments):
+            raise InvalidArgumentError(f"device {device_id} is pushed by a source already")
         if self._connecting is None:
-            self._wanted[device_id] = None
+            self._wanted[device_id] = device
             return
         self._told = False
         if (known := self._links.get(device_id)) is not None:
             known.nudge()
             return
+        machine = StreamMachine(
+            device_id,
+            backoff=self._backoff,
+            stall_after=self._stall_after,
+            quiet_after=self._quiet_after,
+            now=time.monotonic(),
+            on_change=self._changed,
+        )
+        if isinstance(device, Device) and device.input_interval_ms is not None:
+            machine.interval = device.input_interval_ms / 1000
         link = self._links[device_id] = Link(
-            StreamMachine(
-                device_id,
-                backoff=self._backoff,
-                stall_after=self._stall_after,
-                quiet_after=self._quiet_after,
-                now=time.monotonic(),
-                on_change=self._changed,
-            ),
+            machine,
             session=self._session,
             connecting=self._connecting,
-            offer=self._channel.offer,
-            deliver=self._channel.put,
+            listing=self._listing,
+            outlets=self._outlets,
+            latest=self._latest,
             reject=self._reject,
         )
         if self._streams is not None:
@@ -229,14 +243,38 @@ class InputReactor:
         try:
             await link.stop()
         finally:
-            self._past = _sum(self._past, self._stats_of(link))
-            self._warned.discard(device_id)
-            self._channel.discard(device_id)
-            self._channel.wake()  # it may have been the last that could deliver
+            self._past = total([self._past, self._stats_of(link)])
+            self._latest.pop(device_id, None)
+            self._chronicle.forget(device_id)
+            self._outlets.forget(device_id)
+            self._outlets.wake()  # it may have been the last that could deliver
+
+    def attach(self, source: EventSource) -> None:
+        """Merge the events of another source, until it ends; its failure counts like that of a device.
+
+        What it pushes of a device that is streamed is refused, since nobody could tell repeats from events.
+
+        Cost: nothing.
+
+        Raises:
+            InvalidArgumentError: A device of the source is streamed.
+            SessionClosedError: The reactor has ended.
+        """
+        if self._closing:
+            raise SessionClosedError("the reactor has ended")
+        if streamed := sorted({*self._links, *self._wanted} & set(source.devices)):
+            raise InvalidArgumentError(f"device {streamed[0]} is streamed already; remove() it first")
+        attachment = Attachment(
+            source, outlets=self._outlets, latest=self._latest, is_streamed=self._links.__contains__
+        )
+        self._attachments.append(attachment)
+        self._told = False
+        if self._streams is not None:
+            self._streams.start_soon(attachment.run, name=f"input of {attachment}")
 
     # Events
 
-    def __aiter__(self) -> AsyncGenerator[InputEvent, None]:  # noqa: PYI058 - it can be closed, and should be
+    def __aiter__(self) -> AsyncGenerator[InputEvent, None]:
         """Iterate over the events of all devices.
 
         Raises:
@@ -244,7 +282,55 @@ class InputReactor:
             NoStreamsLeftError: No device is left that could deliver; where they share one cause, that is raised.
             anyio.BusyResourceError: Another task is iterating.
         """
-        return _Events(self._channel)
+        self._outlets.begin_own()
+        return Events(self._reader)
+
+    def batches(self) -> AsyncGenerator[list[InputEvent], None]:
+        """Iterate over the events, as many at a time as are ready, one at least; raises as `__aiter__` does."""
+        self._outlets.begin_own()
+        return Batches(self._reader)
+
+    def with_gaps(self) -> AsyncGenerator[InputEvent | InputGap, None]:
+        """Iterate over the events, with an `InputGap` before each that others may be missing before.
+
+        Events may be missing after a reconnect, and where an overflow policy dropped some. None is told before a
+        device's first event. Raises as `__aiter__` does.
+        """
+        self._outlets.begin_own()
+        return EventsAndGaps(self._reader)
+
+    def listen(
+        self,
+        *,
+        devices: Iterable[str | Device | CloudBit] | None = None,
+        buffer: int = 256,
+        overflow: Overflow = Overflow.LATEST,
+    ) -> Listener:
+        """Listen to events beside the reactor's own iteration: ``async with reactor.listen() as events: …``.
+
+        Any number may listen; each has a buffer of its own, and gets what comes from when it is entered. Where there
+        are listeners, the reactor's own iteration takes part from when it is begun, so that it holds nobody up
+        unused. A listener whose policy is to block holds the streams up for all.
+
+        Cost: nothing.
+
+        Args:
+            devices: Whose events; None for all.
+            buffer: The number of events held.
+            overflow: What happens to one more.
+
+        Raises:
+            InvalidArgumentError: An argument cannot be used.
+        """
+        if isinstance(devices, str):
+            raise InvalidArgumentError(f"devices: a list of devices is needed, not one string; say [{devices!r}]")
+        wanted = None if devices is None else frozenset(_device_id(device) for device in devices)
+        return Listener(self._outlets, devices=wanted, buffer=buffer, overflow=overflow, check=self._check)
+
+    @property
+    def latest(self) -> Mapping[str, InputEvent]:
+        """The newest event of each device, as received: taken or not, dropped or not."""
+        return MappingProxyType(self._latest)
 
     def _check(self) -> None:
         if self._group is None:
@@ -262,19 +348,26 @@ class InputReactor:
             return self._crash
         if self._closing:
             return self._verdict
-        causes: dict[str, LittleBitsError] = {}
-        for device_id, link in self._links.items():
-            error = link.machine.error_seen
-            if link.machine.state is not StreamState.FAILED or error is None:
-                return None
-            causes[device_id] = error
-        if not causes:
-            return None
+        causes = self._causes()
         for error in causes.values():
             if isinstance(error, AuthenticationError | SessionClosedError) or len(causes) == 1:
                 return error
+        if not causes:
+            return None
         listed = ", ".join(list(causes)[:5]) + (", …" if len(causes) > 5 else "")  # noqa: PLR2004
         return NoStreamsLeftError(f"no device is left that could deliver: {listed}", causes=causes)
+
+    def _causes(self) -> Mapping[str, LittleBitsError]:
+        """Return why each device and source cannot deliver, or nothing where one still could."""
+        if any(attachment.active for attachment in self._attachments):
+            return {}
+        causes = {str(attachment): attachment.error for attachment in self._attachments if attachment.error is not None}
+        for device_id, link in self._links.items():
+            error = link.machine.error_seen
+            if link.machine.state is not StreamState.FAILED or error is None:
+                return {}
+            causes[device_id] = error
+        return causes
 
     # How the streams are
 
@@ -284,12 +377,12 @@ class InputReactor:
         Raises:
             KeyError: The device is not streamed.
         """
-        return self._status(self._links[device_id].machine)
+        return status_of(self._links[device_id].machine)
 
     def statuses(self) -> Mapping[str, StreamStatus]:
         """Return how each stream is, by device id."""
-        clock = _Clock()
-        return {device_id: self._status(link.machine, clock) for device_id, link in self._links.items()}
+        clock = Clock()
+        return {device_id: status_of(link.machine, clock) for device_id, link in self._links.items()}
 
     def changes(self) -> AsyncGenerator[StreamStatus, None]:
         """Iterate over the streams' states as they change, beginning with the present ones.
@@ -297,18 +390,19 @@ class InputReactor:
         A device that changes faster than it is looked at is told once, with its newest state; no stream ever waits for
         who watches. Ends with the reactor. Cost: nothing.
         """
-        changes = Changes((link.machine for link in self._links.values()), self._status)
+        changes = Changes((link.machine for link in self._links.values()), status_of)
         if self._finished.is_set():
             changes.end()
-        return self._watchers.add(changes)
+        return self._chronicle.watchers.add(changes)
 
     @property
     def stats(self) -> ReactorStats:
         """What happened so far, over all devices, those removed included."""
-        total = self._past
-        for link in self._links.values():
-            total = _sum(total, self._stats_of(link))
-        return total
+        pushed = ReactorStats(
+            events=sum(attachment.events for attachment in self._attachments),
+            dropped=sum(attachment.refused for attachment in self._attachments),
+        )
+        return total([self._past, pushed, *map(self._stats_of, self._links.values())])
 
     def device_stats(self, device_id: str) -> ReactorStats:
         """Return what happened to one device's events and stream so far.
@@ -322,70 +416,27 @@ class InputReactor:
         machine = link.machine
         return ReactorStats(
             events=link.events,
-            dropped=self._channel.buffer.dropped_by(machine.device_id),
+            dropped=self._reader.channel.buffer.dropped_by(machine.device_id),
             reconnects=machine.reconnects,
             stalls=machine.stalls,
             decode_errors=link.decode_errors,
-        )
-
-    @staticmethod
-    def _status(machine: StreamMachine, clock: "_Clock | None" = None) -> StreamStatus:
-        clock = clock or _Clock()
-        return StreamStatus(
-            device_id=machine.device_id,
-            state=machine.state,
-            since=clock.wall(machine.since),
-            attempt=machine.attempt,
-            retry_at=None if machine.retry_at is None else clock.wall(machine.retry_at),
-            last_event_at=None if machine.last_event_at is None else clock.wall(machine.last_event_at),
-            reason=machine.reason,
-            error=machine.error_seen,
         )
 
     def _reject(self, device_id: str, error: DecodeError) -> None:
         _log.debug("device %s: an event was skipped: %s", device_id, error)
 
     def _changed(self, machine: StreamMachine) -> None:
-        device_id, state = machine.device_id, machine.state
-        if state in (StreamState.BACKING_OFF, StreamState.STALLED, StreamState.FAILED):
-            # A stream that goes on failing is told once, until it has proved healthy.
-            level = logging.DEBUG if device_id in self._warned and machine.attempt > 1 else logging.WARNING
-            _log.log(level, "device %s: %s: %s", device_id, state.value, machine.reason)
-            self._warned.add(device_id)
-        elif state is StreamState.LIVE and device_id in self._warned:
-            _log.info("device %s: live again", device_id)
-        if state is StreamState.FAILED:
+        self._chronicle.note(machine)
+        if machine.state is StreamState.FAILED:
             if isinstance(machine.error_seen, AuthenticationError):
                 self._refuse_all(machine.error_seen)
-            self._channel.wake()
-        self._watchers.note(machine)
+            self._outlets.wake()
 
     def _refuse_all(self, error: AuthenticationError) -> None:
         """Stop every stream: what refused one token for one device refuses it for all."""
         for link in self._links.values():
             if link.machine.error_seen is not error:
                 link.interrupt(error)
-
-
-class _Events(Iteration[InputEvent]):
-    """The events of a reactor."""
-
-    def __init__(self, channel: Channel[InputEvent]) -> None:
-        self._channel = channel
-
-    async def _next(self) -> InputEvent:
-        return await self._channel.get()
-
-
-class _Clock:
-    """Turns monotonic times into wall-clock times, by one look at both clocks."""
-
-    def __init__(self) -> None:
-        self._now = time.monotonic()
-        self._wall = datetime.now(UTC)
-
-    def wall(self, moment: float) -> datetime:
-        return self._wall + timedelta(seconds=moment - self._now)
 
 
 def _device_id(device: str | Device | CloudBit) -> str:
@@ -395,16 +446,6 @@ def _device_id(device: str | Device | CloudBit) -> str:
         device = device.device_id
     input_call(device)  # an id that no request could carry is refused here, not by a stream
     return device
-
-
-def _sum(one: ReactorStats, other: ReactorStats) -> ReactorStats:
-    return ReactorStats(
-        events=one.events + other.events,
-        dropped=one.dropped + other.dropped,
-        reconnects=one.reconnects + other.reconnects,
-        stalls=one.stalls + other.stalls,
-        decode_errors=one.decode_errors + other.decode_errors,
-    )
 
 
 def _first(exc: Exception) -> Exception:

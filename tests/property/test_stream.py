@@ -14,14 +14,15 @@ from littlebits_async.errors import (
     BudgetExhaustedError,
     DecodeError,
     LittleBitsError,
+    NotFoundError,
     RateLimitedError,
     ServiceUnavailableError,
     SessionClosedError,
     StreamClosedError,
     TransportError,
 )
-from littlebits_async.models import InputEvent, StreamState
-from littlebits_async.stream import AskBudget, Close, Command, Open, Read, StreamMachine, Wait
+from littlebits_async.models import Device, InputEvent, StreamState
+from littlebits_async.stream import AskBudget, AskListing, Close, Command, Open, Read, StreamMachine, Wait
 
 HOUR = 3600.0
 A_MOMENT = 1e-6  # times are floats
@@ -42,6 +43,7 @@ class Phase(Enum):
     """What the driver is doing."""
 
     ASKING = auto()
+    LISTING = auto()
     OPENING = auto()
     READING = auto()
     CLOSING = auto()
@@ -50,10 +52,11 @@ class Phase(Enum):
 
 STATES = {
     Phase.ASKING: {StreamState.WAITING_FOR_BUDGET},
+    Phase.LISTING: {StreamState.BACKING_OFF, StreamState.OFFLINE, StreamState.CONNECTING},
     Phase.OPENING: {StreamState.CONNECTING},
     Phase.READING: {StreamState.LIVE, StreamState.QUIET},
     Phase.CLOSING: {StreamState.STALLED},
-    Phase.WAITING: {StreamState.BACKING_OFF, StreamState.FAILED},
+    Phase.WAITING: {StreamState.BACKING_OFF, StreamState.FAILED, StreamState.OFFLINE},
 }
 
 
@@ -93,7 +96,7 @@ class Driver(RuleBasedStateMachine):
         self.stall_after = stall_after
         self.grants = self.opens = self.openings = self.expected_reconnects = 0
         self.open = False
-        self.pausing = False
+        self.pausing = self.not_found = False
         self.least = 0.0  # what the server asked for
         self.obey(self.machine.start(self.now))
 
@@ -103,6 +106,9 @@ class Driver(RuleBasedStateMachine):
             case AskBudget():
                 assert not self.open
                 self.phase = Phase.ASKING
+            case AskListing():
+                assert not self.open
+                self.phase = Phase.LISTING
             case Open():
                 assert not self.open
                 self.opens += 1
@@ -124,7 +130,7 @@ class Driver(RuleBasedStateMachine):
                     assert self.machine.reason
 
     def hang_up(self) -> None:
-        self.open = self.pausing = False
+        self.open = self.pausing = self.not_found = False
 
     def fail(self, error: LittleBitsError) -> None:
         """Have an opening or a connection fail."""
@@ -181,6 +187,28 @@ class Driver(RuleBasedStateMachine):
         self.fail(error)
         assert self.machine.state is StreamState.FAILED
         assert self.machine.retry_at is not None
+
+    @precondition(lambda self: self.phase is Phase.OPENING)
+    @rule()
+    def it_is_not_found(self) -> None:
+        self.hang_up()
+        self.obey(self.machine.error(NotFoundError("404", status=404), self.now))
+        assert self.phase is Phase.LISTING
+        self.not_found = True
+
+    @precondition(lambda self: self.phase is Phase.LISTING)
+    @rule(had=st.booleans(), listed=st.booleans(), is_connected=st.none() | st.booleans())
+    def the_listing_comes(self, had: bool, listed: bool, is_connected: bool | None) -> None:  # noqa: FBT001
+        device = Device("a", is_connected=is_connected)
+        not_found, self.not_found = self.not_found, False
+        self.obey(self.machine.listed(({"a": device} if listed else {}) if had else None, self.now))
+        if not (had and listed):
+            assert self.machine.state is (StreamState.FAILED if not_found else StreamState.WAITING_FOR_BUDGET)
+        elif is_connected is False:
+            assert self.machine.state is StreamState.OFFLINE
+            assert self.machine.retry_at == self.now + 60
+        else:
+            assert self.machine.state is (StreamState.OFFLINE if not_found else StreamState.WAITING_FOR_BUDGET)
 
     @precondition(lambda self: self.phase is not Phase.WAITING or self.machine.state is not StreamState.FAILED)
     @rule(error=FINAL)
@@ -265,15 +293,16 @@ class Driver(RuleBasedStateMachine):
             self.now += part * max(until - self.now, 0.0)
         early = until is None or self.now < until
         self.obey(self.machine.tick(self.now))
-        assert self.phase is (Phase.WAITING if early else Phase.ASKING)
+        assert (self.phase is Phase.WAITING) == early
 
     @precondition(lambda self: self.phase is Phase.WAITING and self.machine.retry_at is not None)
     @rule()
     def the_time_of_the_wait_comes(self) -> None:
         assert self.machine.retry_at is not None
         self.now = max(self.now, self.machine.retry_at)
+        offline = self.machine.state is StreamState.OFFLINE
         self.obey(self.machine.tick(self.now))
-        assert self.phase is Phase.ASKING
+        assert self.phase is Phase.LISTING or (self.phase is Phase.ASKING and not offline)
 
     @precondition(lambda self: self.phase is Phase.WAITING)
     @rule()
@@ -282,11 +311,13 @@ class Driver(RuleBasedStateMachine):
         self.obey(self.machine.retry(self.now))
         assert self.phase is (Phase.ASKING if failed else Phase.WAITING)
 
-    @precondition(lambda self: self.phase in (Phase.ASKING, Phase.WAITING))
+    @precondition(lambda self: self.phase in (Phase.ASKING, Phase.LISTING, Phase.WAITING))
     @rule()
     def all_goes_well(self) -> None:
-        if self.phase is Phase.WAITING:
-            if self.machine.retry_at is None:
+        while self.phase is not Phase.ASKING:
+            if self.phase is Phase.LISTING:
+                self.the_listing_comes(had=True, listed=True, is_connected=True)
+            elif self.machine.retry_at is None:
                 self.someone_adds_it_again()
             else:
                 self.the_time_of_the_wait_comes()
@@ -306,7 +337,7 @@ class Driver(RuleBasedStateMachine):
     @invariant()
     def times_make_sense(self) -> None:
         assert self.machine.since <= self.now
-        assert (self.machine.retry_at is None) or self.phase is Phase.WAITING
+        assert (self.machine.retry_at is None) or self.phase in (Phase.WAITING, Phase.LISTING)
         if self.stall_after is not None:
             limit = self.machine.silence_limit()
             assert limit is not None

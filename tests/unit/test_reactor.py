@@ -52,8 +52,12 @@ class Script:
 
     handlers: dict[str, list[Handler]]
     opened: Counter[str] = field(factory=Counter[str])
+    listing: list[dict[str, object]] = field(factory=list[dict[str, object]])
 
     async def __call__(self, exchange: Exchange) -> None:
+        if exchange.request.path.endswith("/devices"):
+            await exchange.answer(200, self.listing)
+            return
         device = device_of(exchange)
         handlers = self.handlers.get(device) or self.handlers["*"]
         number = self.opened[device]

@@ -23,8 +23,8 @@ from littlebits_async.errors import (
     StreamStalledError,
     TransportError,
 )
-from littlebits_async.models import InputEvent, StreamState
-from littlebits_async.stream import AskBudget, Close, Open, Read, StreamMachine, Wait
+from littlebits_async.models import Device, InputEvent, StreamState
+from littlebits_async.stream import AskBudget, AskListing, Close, Open, Read, StreamMachine, Wait
 
 DEVICE = "00e040000001"
 HOUR = 3600.0
@@ -79,10 +79,10 @@ def feed(machine: StreamMachine, now: float, timestamp_ms: int | None = None) ->
 
 def request(machine: StreamMachine, now: float) -> None:
     """Go through the budget, up to the opening of a connection."""
-    if machine.state is StreamState.CONNECTING:
-        assert machine.start(now) == AskBudget()
-    else:
-        assert machine.tick(now) == AskBudget()
+    command = machine.start(now) if machine.state is StreamState.CONNECTING else machine.tick(now)
+    if command == AskListing():
+        command = machine.listed(None, now)
+    assert command == AskBudget()
     assert machine.granted(now) == Open()
 
 
@@ -376,6 +376,17 @@ def test_waits_double_again_after_a_healthy_stream_has_failed() -> None:
     feed(machine, 30.0)
     waits = [delay_of(machine, 31.0)] + [fail_again(machine) for _ in range(3)]
     assert waits == [0.5, 1.0, 2.0, 4.0]
+
+
+def test_waits_double_after_a_healthy_stream_has_fallen_silent_and_cannot_be_reopened() -> None:
+    machine = connected()
+    feed(machine, 0.0)
+    feed(machine, 10.0)
+    feed(machine, 20.0)
+    feed(machine, 30.0)
+    assert machine.attempt == 0
+    assert fall_silent(machine, 60.0) == 0.5
+    assert [fail_again(machine) for _ in range(3)] == [1.0, 2.0, 4.0]
 
 
 def test_the_servers_retry_is_the_least_wait() -> None:
@@ -799,6 +810,165 @@ def test_the_servers_retry_is_the_least_wait_after_silence_too() -> None:
     assert silences(machine, 1) == [HOUR]
 
 
+def listing(*, is_connected: bool | None = None, interval: int | None = None) -> dict[str, Device]:
+    return {DEVICE: Device(DEVICE, is_connected=is_connected, input_interval_ms=interval)}
+
+
+def twice_silent() -> StreamMachine:
+    """Return a machine that waits on the slow schedule, due at 120."""
+    machine = connected()
+    fall_silent(machine, 30.0)
+    connect(machine, due(machine))
+    assert fall_silent(machine, 60.5) == 60.0
+    return machine
+
+
+def test_the_listing_is_asked_before_silence_is_paid_for_again() -> None:
+    machine = connected()
+    fall_silent(machine, 30.0)
+    assert machine.tick(30.5) == AskBudget()  # the prompt reopening asks nobody
+    machine.granted(30.5)
+    machine.opened(30.5)
+    fall_silent(machine, 60.5)
+    assert machine.tick(120.0) == Wait(120.5)
+    assert machine.tick(120.5) == AskListing()
+
+
+def test_a_try_that_fails_amid_the_slow_schedule_is_repeated_without_the_listing() -> None:
+    machine = twice_silent()
+    request(machine, 120.5)
+    delay_of(machine, 120.5)
+    assert machine.tick(due(machine)) == AskBudget()
+
+
+@pytest.mark.parametrize("devices", [None, {}, listing(), listing(is_connected=True)], ids=str)
+def test_what_is_not_listed_as_off_line_is_opened(devices: dict[str, Device] | None) -> None:
+    machine = twice_silent()
+    assert machine.tick(120.5) == AskListing()
+    assert machine.listed(devices, 121.0) == AskBudget()
+    assert state_of(machine) is StreamState.WAITING_FOR_BUDGET
+
+
+def test_what_is_listed_as_not_connected_is_off_line_until_a_listing_says_otherwise() -> None:
+    machine = twice_silent()
+    machine.tick(120.5)
+    for now in (121.0, 181.0, 241.0):
+        assert machine.listed(listing(is_connected=False), now) == Wait(now + 60.0)
+        assert state_of(machine) is StreamState.OFFLINE
+        assert machine.since == 121.0
+        assert machine.tick(now + 59.75) == Wait(now + 60.0)
+        assert machine.tick(now + 60.0) == AskListing()
+    assert machine.listed(listing(is_connected=True), 301.0) == AskBudget()
+    machine.granted(301.0)
+    machine.opened(301.0)
+    assert feed(machine, 302.0)
+    assert state_of(machine) is StreamState.LIVE
+
+
+def test_a_bit_that_came_back_and_is_silent_again_goes_on_the_slow_schedule_from_its_start() -> None:
+    machine = connected()
+    silences(machine, 6)
+    fall_silent(machine, machine.since + 30.0)
+    machine.tick(due(machine))
+    machine.listed(listing(is_connected=False), 10_000.0)
+    machine.tick(10_060.0)
+    machine.listed(listing(is_connected=True), 10_060.0)
+    machine.granted(10_060.0)
+    machine.opened(10_060.0)
+    assert fall_silent(machine, 10_090.0) == 60.0
+
+
+def test_the_listing_tells_the_interval() -> None:
+    machine = twice_silent()
+    machine.tick(120.5)
+    machine.listed(listing(interval=20_000), 121.0)
+    assert machine.silence_limit() == 60.0
+
+
+NOT_FOUND = NotFoundError("404 Not Found", status=404)
+
+
+def not_found(now: float) -> StreamMachine:
+    machine = make()
+    request(machine, now)
+    assert machine.error(NOT_FOUND, now) == AskListing()
+    return machine
+
+
+@pytest.mark.parametrize("devices", [None, {}], ids=str)
+def test_a_404_of_a_device_that_is_not_listed_is_a_refusal(devices: dict[str, Device] | None) -> None:
+    machine = not_found(100.0)
+    assert machine.listed(devices, 101.0) == Wait(1001.0)
+    assert state_of(machine) is StreamState.FAILED
+    assert error_of(machine) is NOT_FOUND
+    assert machine.tick(1001.0) == AskBudget()
+
+
+def test_a_404_of_a_device_that_is_listed_is_off_line() -> None:
+    machine = not_found(0.0)
+    assert machine.listed(listing(is_connected=False), 1.0) == Wait(61.0)
+    assert state_of(machine) is StreamState.OFFLINE
+    assert error_of(machine) is NOT_FOUND
+
+
+def test_a_404_of_a_device_that_is_listed_and_not_known_to_be_off_line_is_paid_for_ever_more_seldom() -> None:
+    machine = not_found(0.0)
+    now, waits = 0.0, list[float]()
+    for _ in range(4):
+        command = machine.listed(listing(), now)
+        assert state_of(machine) is StreamState.OFFLINE
+        assert isinstance(command, Wait)
+        waits.append((command.until or 0.0) - now)
+        now = due(machine)
+        assert machine.tick(now) == AskListing()
+        assert machine.listed(listing(), now) == AskBudget()
+        machine.granted(now)
+        assert machine.error(NOT_FOUND, now) == AskListing()
+    assert waits == [60.0, 120.0, 240.0, 480.0]
+
+
+def test_a_refused_token_while_the_listing_is_asked_ends_it() -> None:
+    machine = not_found(0.0)
+    assert machine.error(REFUSED_TOKEN, 1.0) == Wait(None)
+    assert machine.retry(2.0) == AskBudget()
+    machine.granted(2.0)
+    machine.opened(2.0)
+    fall_silent(machine, 32.0)
+    connect(machine, due(machine))
+    fall_silent(machine, 70.0)
+    machine.tick(due(machine))
+    assert machine.listed({}, 200.0) == AskBudget()  # the old 404 is forgotten
+
+
+# --- R9: gaps are told
+
+
+def test_events_may_be_missing_after_a_reconnect_and_the_reason_is_told() -> None:
+    machine = make()
+    connect(machine, 0.0)
+    reasons: list[str | None] = []
+    for now in (1.0, 2.0):
+        feed(machine, now)
+        reasons.append(machine.gap_reason)
+    machine.error(StreamClosedError("the server ended the stream"), 3.0)
+    connect(machine, 4.0)
+    for now in (5.0, 6.0):
+        feed(machine, now)
+        reasons.append(machine.gap_reason)
+    assert reasons == [None, None, "the server ended the stream", None]  # nothing came before the first of all
+
+
+def test_the_newest_value_told_again_shows_that_nothing_is_missing() -> None:
+    machine = make()
+    connect(machine, 0.0)
+    feed(machine, 1.0, timestamp_ms=7)
+    machine.error(LOST, 3.0)
+    connect(machine, 4.0)
+    assert not feed(machine, 5.0, timestamp_ms=7)
+    assert feed(machine, 6.0, timestamp_ms=8)
+    assert machine.gap_reason is None
+
+
 # --- R6: errors are not lost
 
 
@@ -834,7 +1004,7 @@ def test_a_refusal_is_tried_each_quarter_of_an_hour() -> None:
     machine = make()
     request(machine, 0.0)
     for now in (0.0, 900.0, 1800.0, 2700.0):
-        assert machine.error(NotFoundError("404", status=404), now) == Wait(now + 900.0)
+        assert machine.error(FORBIDDEN, now) == Wait(now + 900.0)
         request(machine, now + 900.0)
 
 

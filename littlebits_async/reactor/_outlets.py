@@ -1,0 +1,143 @@
+"""Where the events of a reactor go: its own iteration, and whoever listens besides."""
+
+from collections.abc import Callable, Collection
+from types import TracebackType
+from typing import Self
+
+from .._iteration import Iteration
+from ..buffer import Overflow, make_buffer
+from ..models import InputEvent
+from ._channel import Channel
+from ._reader import Entry, Reader
+
+__all__ = ["Listener", "Outlet", "Outlets"]
+
+
+class Outlet:
+    """A way out for some devices' events.
+
+    Args:
+        reader: Who takes them.
+        devices: Whose events; None for all.
+    """
+
+    def __init__(self, reader: Reader, devices: Collection[str] | None = None) -> None:
+        self.reader = reader
+        self._devices = devices
+
+    def offer(self, key: str, entry: Entry) -> bool:
+        """Pass an event on, or return False where there is no room for it."""
+        if self._devices is not None and key not in self._devices:
+            return True
+        return self.reader.channel.offer(key, entry, mergeable=entry.event.delta is None)
+
+    async def put(self, key: str, entry: Entry) -> None:
+        """Pass an event on; wait for room."""
+        await self.reader.channel.put(key, entry, mergeable=entry.event.delta is None)
+
+
+class Outlets:
+    """All ways out.
+
+    The reactor's own iteration is one, from the start where nobody listens, and else from when it is begun: it would
+    hold up everybody who listens if nobody took from it.
+
+    Args:
+        own: The reactor's own.
+    """
+
+    def __init__(self, own: Outlet) -> None:
+        self._own = own
+        self._own_begun = False
+        self._listening: list[Outlet] = []
+        self._open = [own]
+
+    def begin_own(self) -> None:
+        """Let the reactor's own iteration take part from now on."""
+        if not self._own_begun:
+            self._own_begun = True
+            self._choose()
+
+    def add(self, outlet: Outlet) -> None:
+        """Add one who listens."""
+        self._listening.append(outlet)
+        self._choose()
+        if not self._own_begun:
+            self._own.reader.channel.clear()
+
+    def discard(self, outlet: Outlet) -> None:
+        """Take one away who listened."""
+        self._listening.remove(outlet)
+        self._choose()
+        outlet.reader.channel.clear()
+
+    def offer(self, key: str, entry: Entry) -> list[Outlet]:
+        """Pass an event on, and return those that have no room for it."""
+        return [outlet for outlet in self._open if not outlet.offer(key, entry)]
+
+    def forget(self, device_id: str) -> None:
+        """Drop what a device has queued."""
+        for outlet in (self._own, *self._listening):
+            outlet.reader.forget(device_id)
+
+    def wake(self) -> None:
+        """Have everybody look again."""
+        for outlet in (self._own, *self._listening):
+            outlet.reader.channel.wake()
+
+    def _choose(self) -> None:
+        own = [self._own] if self._own_begun or not self._listening else []
+        self._open = own + self._listening
+
+
+class Listener(Iteration[InputEvent]):
+    """The events of some devices of a reactor, beside its own iteration; opened by ``async with``, ended with it.
+
+    Args:
+        outlets: Where to listen.
+        devices: Whose events; None for all.
+        buffer: The number of events held.
+        overflow: What happens to one more.
+        check: Raises what there is to raise when no event is there.
+    """
+
+    def __init__(
+        self,
+        outlets: Outlets,
+        *,
+        devices: Collection[str] | None,
+        buffer: int,
+        overflow: Overflow,
+        check: Callable[[], None],
+    ) -> None:
+        self._outlets = outlets
+        self._reader = Reader(Channel[Entry](make_buffer(buffer, overflow), check))
+        self._outlet = Outlet(self._reader, devices)
+        self._listening = False
+
+    async def __aenter__(self) -> Self:
+        self._outlets.add(self._outlet)
+        self._listening = True
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    @property
+    def dropped(self) -> int:
+        """How many events its overflow policy dropped."""
+        return self._reader.channel.buffer.dropped
+
+    async def _next(self) -> InputEvent:
+        if not self._listening:
+            raise RuntimeError("listen with `async with` first")
+        return await self._reader.event()
+
+    async def aclose(self) -> None:
+        """Listen no more."""
+        self._ended = True
+        if self._listening:
+            self._listening = False
+            self._outlets.discard(self._outlet)
