@@ -35,6 +35,7 @@ from .errors import (
     UnprocessableError,
     WebhookVerificationError,
 )
+from .hooks import Hooks, LoggingHooks, RequestDone
 from .models import (
     FOREVER,
     AccessPoint,
@@ -69,6 +70,7 @@ __all__ = [
     "Device",
     "EventSource",
     "Grant",
+    "Hooks",
     "InputEvent",
     "InputGap",
     "InputReactor",
@@ -77,6 +79,7 @@ __all__ = [
     "LightColor",
     "LightMode",
     "LittleBitsError",
+    "LoggingHooks",
     "MethodNotAllowedError",
     "NoStreamsLeftError",
     "NotAcceptableError",
@@ -88,6 +91,7 @@ __all__ = [
     "Priority",
     "RateLimitedError",
     "ReactorStats",
+    "RequestDone",
     "RequestTimeoutError",
     "RetryPolicy",
     "ServerError",

@@ -9,6 +9,7 @@ Source: design.md R1, R2.
 import operator
 from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Generic, TypeVar
 
@@ -39,13 +40,16 @@ class Buffer(ABC, Generic[T]):
     Attributes:
         capacity: The greatest number of items held.
         dropped: Items that the policy dropped since the buffer was made.
+        on_drop: Is told the key of each item that the policy drops; None tells nobody.
     """
 
-    __slots__ = ("capacity", "dropped")
+    __slots__ = ("capacity", "dropped", "on_drop")
+    on_drop: Callable[[str], None] | None
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.dropped = 0
+        self.on_drop = None
 
     @property
     def full(self) -> bool:
@@ -239,6 +243,8 @@ class _DropOldest(Buffer[T]):
     def _count(self, key: str) -> None:
         self.dropped += 1
         self._dropped_by[key] = self._dropped_by.get(key, 0) + 1
+        if self.on_drop is not None:
+            self.on_drop(key)
 
     def _take(self, key: str, ticket: int) -> T:
         """Remove an item from wherever it stands."""

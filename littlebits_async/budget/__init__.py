@@ -5,8 +5,8 @@
 Source: spec/cloud-api-v2.txt, "Rate limiting": 1800 requests an hour for each API key or app.
 """
 
-from ._api import Budget, BudgetReport, Grant, Priority
+from ._api import Budget, BudgetReport, Correctable, Grant, Priority
 from ._bucket import TokenBucket
 from ._unlimited import Unlimited
 
-__all__ = ["Budget", "BudgetReport", "Grant", "Priority", "TokenBucket", "Unlimited"]
+__all__ = ["Budget", "BudgetReport", "Correctable", "Grant", "Priority", "TokenBucket", "Unlimited"]

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from attrs import frozen
 
 from ..errors import InvalidArgumentError
 
-__all__ = ["Budget", "BudgetReport", "Grant", "Priority", "check_not_negative"]
+__all__ = ["Budget", "BudgetReport", "Correctable", "Grant", "Priority", "check_not_negative"]
 
 
 class Priority(IntEnum):
@@ -66,6 +66,21 @@ class BudgetReport:
     elsewhere: int
     next_return: float | None
     returns: tuple[int, ...]
+
+
+@runtime_checkable
+class Correctable(Protocol):
+    """A budget that can learn from what the server counts."""
+
+    def observe(self, *, limit: int | None = None, remaining: int | None = None, reset: float | None = None) -> None:
+        """Correct the count by what the server said (``RateLimit-*``).
+
+        Args:
+            limit: The server's limit.
+            remaining: How many the server has left.
+            reset: Seconds from now until the server counts anew.
+        """
+        ...
 
 
 class Budget(Protocol):

@@ -174,7 +174,7 @@ class OutputQueue:
                 await self._until_due()
                 await slots.acquire()
                 # The value is chosen after the wait for the budget, not before: that is how the last one wins.
-                grant = await self._session.budget.acquire(priority=Priority.COMMAND, label="output")
+                grant = await self._session.grant(priority=Priority.COMMAND, label="output")
                 output = self._outputs.take(time.monotonic())
                 if output is None:
                     grant.cancel()

@@ -106,7 +106,7 @@ class Link:
     async def _carry_out(self, command: Command) -> Command:
         match command:
             case AskBudget():
-                self._grant = await self._session.budget.acquire(priority=Priority.STREAM, label="input")
+                self._grant = await self._session.grant(priority=Priority.STREAM, label="input")
                 return self.machine.granted(time.monotonic())
             case AskListing():
                 return self.machine.listed(await self._listing.get(), time.monotonic())
@@ -163,6 +163,7 @@ class Link:
                         entry = Entry(item, machine.device_id, self.events, machine.gap_reason)
                         if crowded := self._outlets.offer(machine.device_id, entry):
                             await self._push_back(crowded, entry)
+                            now = time.monotonic()
                 elif isinstance(item, DecodeError):
                     self.decode_errors += 1
                     self._reject(machine.device_id, item)

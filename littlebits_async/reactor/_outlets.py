@@ -1,8 +1,11 @@
 """Where the events of a reactor go: its own iteration, and whoever listens besides."""
 
-from collections.abc import Callable, Collection
+import logging
+from collections.abc import Callable, Collection, Iterator
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
+
+import anyio
 
 from .._iteration import Iteration
 from ..buffer import Overflow, make_buffer
@@ -10,7 +13,12 @@ from ..models import InputEvent
 from ._channel import Channel
 from ._reader import Entry, Reader
 
-__all__ = ["Listener", "Outlet", "Outlets"]
+__all__ = ["LAG_AFTER", "Listener", "Outlet", "Outlets"]
+
+LAG_AFTER: Final = 5.0
+"""Seconds for which a buffer is full, look for look, until its consumer counts as lagging."""
+
+_log = logging.getLogger("littlebits_async.reactor")
 
 
 class Outlet:
@@ -18,12 +26,17 @@ class Outlet:
 
     Args:
         reader: Who takes them.
+        name: Of what it is, for the log.
         devices: Whose events; None for all.
     """
 
-    def __init__(self, reader: Reader, devices: Collection[str] | None = None) -> None:
+    def __init__(self, reader: Reader, name: str, devices: Collection[str] | None = None) -> None:
         self.reader = reader
+        self.name = name
+        self.closed = False
         self._devices = devices
+        self._full_since: float | None = None
+        self._lag_told = False
 
     def offer(self, key: str, entry: Entry) -> bool:
         """Pass an event on, or return False where there is no room for it."""
@@ -33,7 +46,20 @@ class Outlet:
 
     async def put(self, key: str, entry: Entry) -> None:
         """Pass an event on; wait for room."""
+        if self.closed:
+            return  # whoever listened has left since
         await self.reader.channel.put(key, entry, mergeable=entry.event.delta is None)
+
+    def sweep(self, now: float) -> None:
+        """Look whether its consumer lags, and warn of it once."""
+        buffer = self.reader.channel.buffer
+        if not buffer.full:
+            self._full_since = None
+        elif self._full_since is None:
+            self._full_since = now
+        elif not self._lag_told and now - self._full_since >= LAG_AFTER:
+            self._lag_told = True
+            _log.warning("%s lags: its %d events have been full for %.0f s", self.name, buffer.capacity, LAG_AFTER)
 
 
 class Outlets:
@@ -54,9 +80,18 @@ class Outlets:
 
     def begin_own(self) -> None:
         """Let the reactor's own iteration take part from now on."""
+        self._own.name = f"the iteration over an InputReactor in task {anyio.get_current_task().name!r}"
         if not self._own_begun:
             self._own_begun = True
             self._choose()
+
+    def __iter__(self) -> Iterator[Outlet]:
+        return iter([self._own, *self._listening])
+
+    def sweep(self, now: float) -> None:
+        """Look whether any consumer lags."""
+        for outlet in self._open:
+            outlet.sweep(now)
 
     def add(self, outlet: Outlet) -> None:
         """Add one who listens."""
@@ -67,6 +102,7 @@ class Outlets:
 
     def discard(self, outlet: Outlet) -> None:
         """Take one away who listened."""
+        outlet.closed = True
         self._listening.remove(outlet)
         self._choose()
         outlet.reader.channel.clear()
@@ -77,12 +113,12 @@ class Outlets:
 
     def forget(self, device_id: str) -> None:
         """Drop what a device has queued."""
-        for outlet in (self._own, *self._listening):
+        for outlet in self:
             outlet.reader.forget(device_id)
 
     def wake(self) -> None:
         """Have everybody look again."""
-        for outlet in (self._own, *self._listening):
+        for outlet in self:
             outlet.reader.channel.wake()
 
     def _choose(self) -> None:
@@ -98,6 +134,7 @@ class Listener(Iteration[InputEvent]):
         devices: Whose events; None for all.
         buffer: The number of events held.
         overflow: What happens to one more.
+        on_drop: Is told of each event that is dropped for want of room.
         check: Raises what there is to raise when no event is there.
     """
 
@@ -108,14 +145,17 @@ class Listener(Iteration[InputEvent]):
         devices: Collection[str] | None,
         buffer: int,
         overflow: Overflow,
+        on_drop: Callable[[str], None] | None,
         check: Callable[[], None],
     ) -> None:
         self._outlets = outlets
         self._reader = Reader(Channel[Entry](make_buffer(buffer, overflow), check))
-        self._outlet = Outlet(self._reader, devices)
+        self._reader.channel.buffer.on_drop = on_drop
+        self._outlet = Outlet(self._reader, "a listener", devices)
         self._listening = False
 
     async def __aenter__(self) -> Self:
+        self._outlet.name = f"a listener in task {anyio.get_current_task().name!r}"
         self._outlets.add(self._outlet)
         self._listening = True
         return self

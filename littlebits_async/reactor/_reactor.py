@@ -8,6 +8,7 @@ from typing import Final, Self, cast
 
 import anyio
 import anyio.abc
+from attrs import asdict
 
 from ..backoff import Backoff
 from ..buffer import Overflow, make_buffer
@@ -31,7 +32,7 @@ from ._link import Link
 from ._listing import Listing
 from ._outlets import Listener, Outlet, Outlets
 from ._reader import Batches, Entry, Events, EventsAndGaps, Reader
-from ._status import Chronicle, Clock, status_of, total
+from ._status import Chronicle, Clock, paste_safe, status_of, total
 
 __all__ = ["InputReactor"]
 
@@ -94,7 +95,9 @@ class InputReactor:
         self._connecting_limit = max_connecting
         self._connecting: anyio.CapacityLimiter | None = None
         self._reader = Reader(Channel[Entry](make_buffer(buffer, overflow), self._check))
-        self._outlets = Outlets(Outlet(self._reader))
+        self._on_drop = None if session.hooks is None else session.hooks.event_dropped
+        self._reader.channel.buffer.on_drop = self._on_drop
+        self._outlets = Outlets(Outlet(self._reader, "an InputReactor that nobody iterates over"))
         self._latest: dict[str, InputEvent] = {}
         self._listing = Listing(session)
         self._links: dict[str, Link] = {}
@@ -179,6 +182,7 @@ class InputReactor:
             now = time.monotonic()
             for link in self._links.values():
                 link.sweep(now)
+            self._outlets.sweep(now)
 
     # Devices
 
@@ -325,7 +329,14 @@ class InputReactor:
         if isinstance(devices, str):
             raise InvalidArgumentError(f"devices: a list of devices is needed, not one string; say [{devices!r}]")
         wanted = None if devices is None else frozenset(_device_id(device) for device in devices)
-        return Listener(self._outlets, devices=wanted, buffer=buffer, overflow=overflow, check=self._check)
+        return Listener(
+            self._outlets,
+            devices=wanted,
+            buffer=buffer,
+            overflow=overflow,
+            on_drop=self._on_drop,
+            check=self._check,
+        )
 
     @property
     def latest(self) -> Mapping[str, InputEvent]:
@@ -412,6 +423,27 @@ class InputReactor:
         """
         return self._stats_of(self._links[device_id])
 
+    async def diagnostics(self) -> dict[str, object]:
+        """Return how the reactor and its session are, as values of JSON: to be pasted into a bug report as it is.
+
+        Device ids are shortened to their last digits; there are no tokens, labels or addresses of access points.
+        Cost: nothing.
+        """
+        return {
+            "session": await self._session.diagnostics(),
+            "stats": asdict(self.stats),
+            "consumers": [
+                {"name": outlet.name, "queued": len(outlet.reader.channel.buffer), "closed": outlet.closed}
+                for outlet in self._outlets
+            ],
+            "sources": [str(attachment) for attachment in self._attachments],
+            "streams": [
+                paste_safe(status) | {"stats": asdict(self.device_stats(device_id))}
+                for device_id, status in self.statuses().items()
+            ],
+            "recent": self._chronicle.recent_paste_safe(),
+        }
+
     def _stats_of(self, link: Link) -> ReactorStats:
         machine = link.machine
         return ReactorStats(
@@ -427,6 +459,8 @@ class InputReactor:
 
     def _changed(self, machine: StreamMachine) -> None:
         self._chronicle.note(machine)
+        if self._session.hooks is not None:
+            self._session.hooks.stream_changed(status_of(machine))
         if machine.state is StreamState.FAILED:
             if isinstance(machine.error_seen, AuthenticationError):
                 self._refuse_all(machine.error_seen)

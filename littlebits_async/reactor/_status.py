@@ -13,7 +13,7 @@ from ..models import ReactorStats, StreamState, StreamStatus
 from ..stream import StreamMachine
 from ._changes import Watchers
 
-__all__ = ["Chronicle", "Clock", "status_of", "total"]
+__all__ = ["Chronicle", "Clock", "paste_safe", "status_of", "total"]
 
 _log = logging.getLogger("littlebits_async.reactor")
 _REMEMBERED: Final = 50
@@ -52,6 +52,24 @@ def total(several: Iterable[ReactorStats]) -> ReactorStats:
     return ReactorStats(*map(sum, zip(*map(astuple, several), strict=True)))
 
 
+def shortened(device_id: str) -> str:
+    """Return what may be shown of a device's id, which is its Wi-Fi address."""
+    return f"…{device_id[-4:]}"
+
+
+def paste_safe(status: StreamStatus) -> dict[str, object]:
+    """Return a status as values of JSON, its device's id shortened wherever it stands."""
+    return {
+        "device": shortened(status.device_id),
+        "state": status.state.value,
+        "since": status.since.isoformat(),
+        "attempt": status.attempt,
+        "retry_at": status.retry_at and status.retry_at.isoformat(),
+        "last_event_at": status.last_event_at and status.last_event_at.isoformat(),
+        "reason": status.reason.replace(status.device_id, shortened(status.device_id)),
+    }
+
+
 class Chronicle:
     """Tells of each change of a stream's state: to the log, to those who watch, and to later questions."""
 
@@ -59,6 +77,7 @@ class Chronicle:
         self.watchers = Watchers()
         self.recent: deque[tuple[datetime, str, StreamState, str]] = deque(maxlen=_REMEMBERED)
         self._warned: set[str] = set()
+        self._last: dict[str, StreamState] = {}
 
     def note(self, machine: StreamMachine) -> None:
         """Take note of a change."""
@@ -66,15 +85,30 @@ class Chronicle:
         self.recent.append((datetime.now(UTC), machine.device_id, machine.state, machine.reason))
         self.watchers.note(machine)
 
+    def recent_paste_safe(self) -> list[dict[str, object]]:
+        """Return the last changes, the oldest first, as values of JSON."""
+        return [
+            {
+                "at": at.isoformat(),
+                "device": shortened(device_id),
+                "state": state.value,
+                "reason": reason.replace(device_id, shortened(device_id)),
+            }
+            for at, device_id, state, reason in self.recent
+        ]
+
     def forget(self, device_id: str) -> None:
         """Forget a device."""
         self._warned.discard(device_id)
+        self._last.pop(device_id, None)
 
     def _tell_log(self, machine: StreamMachine) -> None:
         device_id, state = machine.device_id, machine.state
+        before, self._last[device_id] = self._last.get(device_id), state
         if state in _AILING:
             # A stream that goes on failing is told once, until it has proved healthy.
-            level = logging.DEBUG if device_id in self._warned and machine.attempt > 1 else logging.WARNING
+            goes_on = machine.attempt > 1 or before is StreamState.STALLED
+            level = logging.DEBUG if device_id in self._warned and goes_on else logging.WARNING
             _log.log(level, "device %s: %s: %s", device_id, state.value, machine.reason)
             self._warned.add(device_id)
         elif state is StreamState.LIVE and device_id in self._warned:

@@ -3,19 +3,23 @@
 import itertools
 import math
 import os
+import platform
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from importlib.metadata import version
 from types import TracebackType
 from typing import Final, Literal, Self, TypeVar
 
 import anyio
 import httpx
+from attrs import asdict
 
 from .. import wire
 from ..auth import resolve_auth
 from ..backoff import RetryPolicy
-from ..budget import Budget, Grant, Priority, TokenBucket
+from ..budget import Budget, BudgetReport, Correctable, Grant, Priority, TokenBucket
 from ..errors import (
     BudgetExhaustedError,
     InvalidArgumentError,
@@ -25,8 +29,9 @@ from ..errors import (
     StreamStalledError,
     TransportError,
 )
+from ..hooks import GuardedHooks, Hooks, RequestDone
 from ..models import AmplitudeEvent, Device, InputEvent, LightColor, LightMode, Subscription
-from ..transport import DEFAULT_BASE_URL, Client, Feed
+from ..transport import DEFAULT_BASE_URL, Client, Feed, Heard
 from ._hold import RateLimitHold
 from ._input_stream import InputStream
 
@@ -34,7 +39,11 @@ __all__ = ["Session"]
 
 BASE_URL_VARIABLE: Final = "LITTLEBITS_BASE_URL"
 
+WORTH_TELLING: Final = 0.001
+"""Seconds; a wait for the budget that is shorter was none."""
+
 T = TypeVar("T")
+Q = TypeVar("Q")
 
 
 class Session:
@@ -57,6 +66,7 @@ class Session:
         ssl_context: TLS settings; None loads certifi's certificates at the first request.
         http2: Whether calls may speak HTTP/2 (extra ``http2``); streams never do.
         user_agent: Sent as ``User-Agent``.
+        hooks: Is told what happens; shared by the reactors of this session.
 
     Raises:
         InvalidArgumentError: No token is to be had, or an argument cannot be used.
@@ -80,6 +90,7 @@ class Session:
         ssl_context: ssl.SSLContext | None = None,
         http2: bool = False,
         user_agent: str | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         if api_version not in (1, 2, 3):
             raise InvalidArgumentError(f"api_version: 1, 2 or 3, not {api_version!r}")
@@ -90,6 +101,8 @@ class Session:
         self._max_wait = max_wait
         self._retry = retry
         self._hold = RateLimitHold()
+        self._hooks = None if hooks is None else GuardedHooks(hooks)
+        self._outcomes: Counter[str] = Counter()
         self._client = Client(
             auth=resolve_auth(auth),
             base_url=base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL,
@@ -113,6 +126,11 @@ class Session:
         return self._budget
 
     @property
+    def hooks(self) -> Hooks | None:
+        """Who is told what happens, and cannot do harm by raising."""
+        return self._hooks
+
+    @property
     def retry(self) -> RetryPolicy:
         """How often this session tries a call."""
         return self._retry
@@ -133,6 +151,23 @@ class Session:
     async def aclose(self) -> None:
         """Close every connection and stream; later use raises SessionClosedError. Cost: nothing."""
         await self._client.aclose()
+
+    async def diagnostics(self) -> dict[str, object]:
+        """Return how the session is, as values of JSON: to be pasted into a bug report as it is.
+
+        There is no token in it, nor anything of devices. Cost: nothing.
+        """
+        return {
+            "versions": {"python": platform.python_version()}
+            | {name: version(name) for name in ("littlebits-async", "httpx", "httpcore", "anyio", "attrs", "cattrs")},
+            "base_url": str(self._client.base_url),
+            "api_version": self._version,
+            "transport": self._client.transport,
+            "closed": self._client.is_closed,
+            "open_streams": self._client.open_streams,
+            "requests": dict(self._outcomes),
+            "budget": _paste_safe(await self._budget.report()),
+        }
 
     # Devices
 
@@ -338,7 +373,7 @@ class Session:
             The open stream; the caller closes it.
         """
         call = wire.inputs(device_id)
-        return await self._spend(grant, lambda: self._client.open(call))
+        return await self._spend(grant, call, self._client.open)
 
     # Subscriptions
 
@@ -399,6 +434,25 @@ class Session:
 
     # How
 
+    async def grant(self, *, priority: Priority, label: str, max_wait: float | None = None) -> Grant:
+        """Ask the budget for a request, to `send` a call or to `open_input` with.
+
+        Args:
+            priority: Who goes first.
+            label: Who spends it, for the report.
+            max_wait: Seconds that the wait may take, None for as long as needed.
+
+        Raises:
+            BudgetExhaustedError: The wait would be longer than ``max_wait``.
+        """
+        if self._hooks is None:
+            return await self._budget.acquire(priority=priority, label=label, max_wait=max_wait)
+        asked_at = time.monotonic()
+        grant = await self._budget.acquire(priority=priority, label=label, max_wait=max_wait)
+        if (waited := time.monotonic() - asked_at) >= WORTH_TELLING:
+            self._hooks.budget_waited(label, waited)
+        return grant
+
     async def send(self, call: wire.Call[T], grant: Grant) -> T:
         """Send one call, one try, for a request that the budget granted already.
 
@@ -410,7 +464,7 @@ class Session:
             call: What to send.
             grant: What `Budget.acquire` gave; refunded where the request surely was not sent.
         """
-        return await self._spend(grant, lambda: self._client.send(call))
+        return await self._spend(grant, call, self._client.send)
 
     async def _call(self, call: wire.Call[T], label: str) -> T:
         return await self._attempts(
@@ -430,7 +484,7 @@ class Session:
                 raise SessionClosedError("the session is closed")
             asked_at = time.monotonic()
             try:
-                grant = await self._budget.acquire(
+                grant = await self.grant(
                     priority=priority, label=label, max_wait=None if math.isinf(max_wait) else max_wait
                 )
             except BudgetExhaustedError as exc:
@@ -448,25 +502,49 @@ class Session:
             await anyio.sleep(wait)
         raise AssertionError("unreachable")
 
-    async def _spend(self, grant: Grant, request: Callable[[], Awaitable[T]]) -> T:
+    async def _spend(
+        self, grant: Grant, call: wire.Call[Q], request: Callable[[wire.Call[Q], Heard], Awaitable[T]]
+    ) -> T:
         sent_at = time.monotonic()
+        status: int | None = None
+
+        def heard(said: int, headers: Mapping[str, str]) -> None:
+            nonlocal status
+            status = said
+            self._correct(headers)
+
         try:
-            answer = await request()
-        except TransportError as exc:
-            if exc.surely_unsent:
+            answer = await request(call, heard)
+        except LittleBitsError as exc:
+            if isinstance(exc, TransportError) and exc.surely_unsent:
                 grant.cancel()
             else:
                 grant.sent()
-            raise
-        except RateLimitedError as exc:
-            grant.sent()
-            hold = self._hold.limited(sent_at=sent_at, now=time.monotonic(), retry_after=exc.retry_after)
-            if hold:
-                await self._budget.penalize(hold)
-            raise
-        except LittleBitsError:
-            grant.sent()
+            self._note(call, status, sent_at, exc)
+            if isinstance(exc, RateLimitedError):
+                hold = self._hold.limited(sent_at=sent_at, now=time.monotonic(), retry_after=exc.retry_after)
+                if hold:
+                    await self._budget.penalize(hold)
             raise
         grant.sent()
+        self._note(call, status, sent_at, None)
         self._hold.served(sent_at=sent_at)
         return answer
+
+    def _correct(self, headers: Mapping[str, str]) -> None:
+        said = wire.read_rate_limit(headers)
+        if said is not None and isinstance(self._budget, Correctable):
+            self._budget.observe(limit=said.limit, remaining=said.remaining, reset=said.reset)
+
+    def _note(self, call: wire.Call[Q], status: int | None, sent_at: float, error: LittleBitsError | None) -> None:
+        self._outcomes[type(error).__name__ if status is None else str(status)] += 1
+        if self._hooks is not None:
+            seconds = time.monotonic() - sent_at
+            self._hooks.request_done(RequestDone(call.method, call.path, status, seconds, error))
+
+
+def _paste_safe(report: BudgetReport) -> dict[str, object]:
+    values: dict[str, object] = asdict(report)
+    values["waiting"] = {priority.name: number for priority, number in report.waiting.items()}
+    values["spent"] = {f"{priority.name} {label}": number for (priority, label), number in report.spent.items()}
+    return values

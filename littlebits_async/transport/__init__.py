@@ -1,6 +1,6 @@
 """How bytes reach us: the httpx client, its connections, its streams."""
 
-from ._client import DEFAULT_BASE_URL, Client
+from ._client import DEFAULT_BASE_URL, Client, Heard
 from ._feed import Feed, FeedItem
 
-__all__ = ["DEFAULT_BASE_URL", "Client", "Feed", "FeedItem"]
+__all__ = ["DEFAULT_BASE_URL", "Client", "Feed", "FeedItem", "Heard"]

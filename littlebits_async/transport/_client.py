@@ -1,7 +1,7 @@
 """One try of one request: the httpx client, its headers, its time limit, its errors."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TypeVar
 
@@ -24,7 +24,7 @@ from ._bytes import ACCEPTED_ENCODING, ByteStream
 from ._connections import STREAM, SessionTransport, environment_proxy
 from ._feed import Feed
 
-__all__ = ["DEFAULT_BASE_URL", "Client"]
+__all__ = ["DEFAULT_BASE_URL", "Client", "Heard"]
 
 DEFAULT_BASE_URL: Final = "https://api-http.littlebitscloud.cc"
 _MAX_ANSWER: Final = 16 * 2**20
@@ -32,6 +32,7 @@ _MAX_ERROR: Final = 64 * 2**10
 
 T = TypeVar("T")
 Phase = Literal["pool", "connect", "send", "receive"]
+Heard = Callable[[int, Mapping[str, str]], None]
 
 
 class Client:
@@ -85,6 +86,7 @@ class Client:
         else:
             # A transport that does not tell how far it got may have sent everything.
             self._first_phase = "receive"
+        self.transport = type(transport).__name__
         self._http = httpx.AsyncClient(
             auth=auth,
             headers={
@@ -105,8 +107,17 @@ class Client:
         """Whether `aclose` was called."""
         return self._closed
 
-    async def send(self, call: Call[T]) -> T:
+    @property
+    def open_streams(self) -> int:
+        """How many streams are open."""
+        return len(self._streams)
+
+    async def send(self, call: Call[T], heard: Heard) -> T:
         """Send a call and read its answer.
+
+        Args:
+            call: What to send.
+            heard: Is told status and headers of the answer, whatever they are.
 
         Raises:
             APIError: The API said no.
@@ -120,6 +131,7 @@ class Client:
             try:
                 with anyio.fail_after(self._total):
                     response = await self._http.send(request, stream=True)
+                    heard(response.status_code, _lower(response.headers))
                     body = await _read_all(response, _MAX_ANSWER if response.is_success else _MAX_ERROR)
             except (httpx.HTTPError, httpx.StreamError, TimeoutError) as exc:
                 raise self._failure(exc, call, progress.phase) from exc
@@ -129,8 +141,12 @@ class Client:
 
         return await run_in_child(attempt)
 
-    async def open(self, call: Call[InputEvent | None]) -> Feed:
+    async def open(self, call: Call[InputEvent | None], heard: Heard) -> Feed:
         """Open an input stream.
+
+        Args:
+            call: What to open.
+            heard: Is told status and headers of the answer, whatever they are.
 
         Returns:
             The open stream: the server has answered 200 with an event stream. The caller closes it.
@@ -149,6 +165,7 @@ class Client:
             try:
                 with anyio.fail_after(self._opening_limit()):
                     response = await self._http.send(request, stream=True)
+                    heard(response.status_code, _lower(response.headers))
                     if not _is_event_stream(response):
                         body = await _read_all(response, _MAX_ERROR)
                         if not response.is_success:
@@ -270,10 +287,14 @@ def _refusal(call: Call[Any], response: httpx.Response, body: bytes) -> APIError
         method=call.method,
         path=call.path,
         status=response.status_code,
-        headers={name.lower(): value for name, value in response.headers.items()},
+        headers=_lower(response.headers),
         body=body,
         now=datetime.now(UTC),
     )
+
+
+def _lower(headers: httpx.Headers) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def _is_event_stream(response: httpx.Response) -> bool:

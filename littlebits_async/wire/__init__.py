@@ -23,9 +23,11 @@ from ._calls import (
 from ._errors import read_error
 from ._events import read_event
 from ._json import excerpt
+from ._rate_limit import RateLimit, read_rate_limit
 
 __all__ = [
     "Call",
+    "RateLimit",
     "Version",
     "activate",
     "deactivate",
@@ -38,6 +40,7 @@ __all__ = [
     "ping",
     "read_error",
     "read_event",
+    "read_rate_limit",
     "subscribe",
     "subscriptions",
     "unsubscribe",

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
@@ -218,6 +219,84 @@ async def test_a_producer_cancelled_when_its_item_was_just_let_in_loses_nothing(
         await settle()
         assert await take(channel, 2) == [1, 2]
     assert second.put == [2]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_producer_cancelled_natively_when_its_item_was_just_let_in_loses_nothing() -> None:
+    channel = make(1)
+    channel.offer("a", 0)
+    task = asyncio.create_task(channel.put("a", 1))
+    with anyio.fail_after(5):
+        await settle()
+        assert await channel.get() == 0
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert await channel.get() == 1
+
+
+async def test_get_all_takes_what_is_there_and_lets_in_who_waits() -> None:
+    channel = make(2)
+    producer = Producer(channel, "a", 1, 2, 3, 4, 5)
+    async with tasks() as group:
+        group.start_soon(producer)
+        await settle()
+        assert await channel.get_all() == [1, 2]
+        assert len(channel.buffer) == 1  # the one that was in line
+        await settle()
+        assert await channel.get_all() == [3, 4]
+        await settle()
+        assert await channel.get_all() == [5]
+
+
+async def test_get_all_waits_for_an_item() -> None:
+    channel = make()
+    taken: list[int] = []
+
+    async def consume() -> None:
+        taken.extend(await channel.get_all())
+
+    async with tasks() as group:
+        group.start_soon(consume)
+        await settle()
+        channel.offer("a", 1)
+        channel.offer("a", 2)
+    assert taken == [1, 2]
+
+
+async def test_get_all_refuses_a_second_consumer() -> None:
+    channel = make()
+    async with tasks() as group:
+        group.start_soon(channel.get)
+        await settle()
+        with pytest.raises(anyio.BusyResourceError):
+            await channel.get_all()
+        channel.offer("a", 1)
+
+
+async def test_clear_drops_what_is_queued_and_what_waits_and_frees_its_producers() -> None:
+    channel = make(1)
+    producers = [Producer(channel, "abc"[number], number) for number in range(3)]
+    async with tasks() as group:
+        for producer in producers:
+            group.start_soon(producer)
+            await settle()
+        channel.clear()
+    assert [producer.put for producer in producers] == [[0], [1], [2]]
+    assert len(channel.buffer) == 0
+    with anyio.fail_after(5):
+        assert channel.offer("a", 9)
+        assert await channel.get() == 9
+
+
+async def test_what_cannot_be_merged_is_kept_besides_the_latest() -> None:
+    channel = make(4, Overflow.LATEST)
+    assert channel.offer("a", 1)
+    assert channel.offer("a", 2, mergeable=False)
+    with anyio.fail_after(5):
+        await channel.put("a", 3, mergeable=False)
+        await channel.put("a", 4)
+        assert await channel.get_all() == [2, 3, 4]
 
 
 async def test_a_cancelled_consumer_loses_nothing() -> None:
