@@ -80,6 +80,13 @@ class CloudInThread:
     async def add_device(self, device_id: str, **options: Any) -> Bit:
         return await self.do(partial(self._cloud.add_device, device_id, **options))
 
+    async def add_devices(self, device_ids: Iterable[str], **options: Any) -> None:
+        async def add() -> None:
+            for device_id in device_ids:
+                await self._cloud.add_device(device_id, **options)
+
+        await self.do(add)
+
     async def set_input(self, bit: Bit, percent: float) -> None:
         await self.do(partial(bit.set_input, percent=percent))
 
