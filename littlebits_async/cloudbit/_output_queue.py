@@ -109,7 +109,7 @@ class OutputQueue:
         self._put(Output(device_id, percent, duration_ms, pause=pause_ms / 1000))
 
     async def flush(self) -> None:
-        """Wait until everything put so far and meanwhile is sent.
+        """Wait until everything put so far and meanwhile is sent. Cost: what was put.
 
         Raises:
             AuthenticationError: The token was refused, so nothing will be.

@@ -437,6 +437,8 @@ class Session:
     async def grant(self, *, priority: Priority, label: str, max_wait: float | None = None) -> Grant:
         """Ask the budget for a request, to `send` a call or to `open_input` with.
 
+        Cost: 1 request, unless the grant is given back.
+
         Args:
             priority: Who goes first.
             label: Who spends it, for the report.

@@ -1,0 +1,23 @@
+"""Every public call says what it costs of the hour's requests (design.md, B6)."""
+
+import inspect
+from collections.abc import Iterator
+
+import pytest
+
+from littlebits_async import CloudBit, InputReactor, OutputQueue, Session
+
+# What only looks at what is known already, or at nothing.
+FREE = {"device_stats", "status", "statuses", "batches", "with_gaps"}
+
+
+def calls() -> Iterator[tuple[str, str]]:
+    for cls in (Session, CloudBit, InputReactor, OutputQueue):
+        for name, member in inspect.getmembers(cls, inspect.isfunction):
+            if not name.startswith("_") and name not in FREE:
+                yield f"{cls.__name__}.{name}", inspect.getdoc(member) or ""
+
+
+@pytest.mark.parametrize(("name", "text"), [pytest.param(*call, id=call[0]) for call in calls()])
+def test_a_call_says_what_it_costs(name: str, text: str) -> None:
+    assert "Cost: " in text, name
