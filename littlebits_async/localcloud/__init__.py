@@ -1,7 +1,7 @@
 """A littleBits Cloud of one's own: the Cloud API on a socket of this machine, with simulated bits.
 
-It shares no code with the client, so that one mistake cannot cancel itself out between the two. So far it answers as
-version 2, and keeps all its state in memory.
+It shares no code with the client, so that one mistake cannot cancel itself out between the two. It speaks versions 1, 2
+and 3, each in its own forms. So far it keeps all its state in memory.
 """
 
 from .bits import Bit, Light

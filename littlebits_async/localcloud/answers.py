@@ -1,7 +1,8 @@
 """What every answer has in common: JSON, headers for browsers, and one shape of refusal.
 
-Source: wire-facts 10: the statusCode envelope of versions 2 and 3, the cross-origin headers and ``cache-control`` of
-recorded answers. A refusal always has a message: the vendor's JavaScript client passes the body on only if it does.
+Source: wire-facts 10: the envelope of errors, in which only the name of the status differs by version; the cross-origin
+headers and ``cache-control`` of recorded answers. A refusal always has a message: the vendor's JavaScript client passes
+the body on only if it does.
 """
 
 import json
@@ -50,8 +51,8 @@ class Refusal(Exception):  # noqa: N818 - what the client did is the error; this
         self.error = HTTPStatus(status).phrase if error is None else error
         self.headers = dict(headers or {})
 
-    def answer(self) -> Response:
-        """Make the answer that says so."""
-        response = answer({"statusCode": self.status, "error": self.error, "message": self.message}, self.status)
+    def answer(self, status_field: str) -> Response:
+        """Make the answer that says so, with the status under the name that the version has for it."""
+        response = answer({status_field: self.status, "error": self.error, "message": self.message}, self.status)
         response.headers.update(self.headers)
         return response

@@ -1,10 +1,11 @@
-"""What each call of the Cloud API does.
+"""What each call of the Cloud API does; how the versions differ in it stands in `dialects`.
 
 Where the documents are silent: ``light`` answers as ``output`` does, and what it does not name stays as it is, until
 the next command unless a duration is given; ``ping`` answers ``{}``; deleting a subscription answers ``[1,1,1]`` as 003
-has it; deactivating answers with the device as it was; a list of subscriptions without a query is all of the user's.
+has it; deactivating answers with the device as it was; a list of subscriptions without a query is all of the user's; a
+command that is wrong in itself is a 400 before a bit off line is a 404.
 
-Source: wire-facts 3 and 5; spec/cloud-api-v2.txt.
+Source: wire-facts 3 and 5; spec/cloud-api-v2.txt; spec/cloud-http-api-v1-and-webhooks.md for the 404.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,8 +16,9 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from . import encode, fields
-from .answers import answer
+from .answers import Refusal, answer
 from .bits import FOREVER, MAX_INTERVAL_MS, MIN_INTERVAL_MS, Bit, Light
+from .dialects import Dialect
 from .fields import Fields
 from .negotiation import EVENT_STREAM
 from .registry import Registry, Update
@@ -28,11 +30,6 @@ __all__ = ["Api"]
 
 COLORS: Final = ("green", "yellow", "red", "blue", "purple", "white", "cyan", "clownbarf")
 MODES: Final = ("blink", "hold")
-MAX_DURATION_MS: Final = 32_000
-DEFAULT_PERCENT: Final = 100
-DEFAULT_DURATION_MS: Final = 3000
-
-_SUCCESS: Final = {"success": True}
 
 
 class Api:
@@ -41,11 +38,13 @@ class Api:
     Args:
         registry: All that there is.
         drop: Cuts the connection that a request came by.
+        dialect: How the version speaks.
     """
 
-    def __init__(self, registry: Registry, drop: Callable[[Scope], None]) -> None:
+    def __init__(self, registry: Registry, drop: Callable[[Scope], None], dialect: Dialect) -> None:
         self._registry = registry
         self._drop = drop
+        self._dialect = dialect
 
     @property
     def operations(self) -> Mapping[str, Mapping[str, Operation]]:
@@ -73,7 +72,15 @@ class Api:
         return self._registry.find(call.device_id, call.token.user_id)
 
     def _describe(self, bit: Bit) -> dict[str, object]:
-        return encode.device(bit, self._registry.subscriptions)
+        return encode.device(bit, self._registry.subscriptions, self._dialect)
+
+    def _duration_ms(self, found: Fields, default: int) -> int:
+        most = self._dialect.max_duration_ms
+        return fields.integer("duration_ms", found.get("duration_ms", default), least=FOREVER, most=most)
+
+    def _check_connected(self, bit: Bit) -> None:
+        if self._dialect.finds_only_connected and not bit.is_connected:
+            raise Refusal(HTTPStatus.NOT_FOUND, f"The device {bit.id} is not currently connected to bitcloud.")
 
     async def ping(self, _: Call) -> Response:
         """Say that the cloud is there."""
@@ -111,9 +118,11 @@ class Api:
     async def output(self, call: Call) -> Response:
         """Tell a device what to show."""
         bit = self._bit(call)
-        percent = fields.number("percent", call.body.get("percent", DEFAULT_PERCENT), least=0, most=100)
-        bit.show(percent, _duration_ms(call.body, DEFAULT_DURATION_MS))
-        return answer(_SUCCESS)
+        percent = self._dialect.read_percent(call.body)
+        duration_ms = self._duration_ms(call.body, self._dialect.default_duration_ms)
+        self._check_connected(bit)
+        bit.show(percent, duration_ms)
+        return answer(self._dialect.done)
 
     async def light(self, call: Call) -> Response:
         """Tell a device's light what to show."""
@@ -122,8 +131,10 @@ class Api:
             name: fields.choice(name, call.body[name], choices) if name in call.body else None
             for name, choices in (("color", COLORS), ("mode", MODES))
         }
-        bit.shine(Light(**wanted), _duration_ms(call.body, FOREVER))
-        return answer(_SUCCESS)
+        duration_ms = self._duration_ms(call.body, FOREVER)
+        self._check_connected(bit)
+        bit.shine(Light(**wanted), duration_ms)
+        return answer(self._dialect.done)
 
     async def input(self, call: Call) -> Response:
         """Stream the input of a device."""
@@ -134,7 +145,7 @@ class Api:
         query = call.request.query_params
         return answer(
             [
-                encode.subscription(item)
+                encode.subscription(item, self._dialect)
                 for item in self._registry.subscriptions_of_user(call.token.user_id)
                 if query.get("publisher_id", item.publisher_id) == item.publisher_id
                 and query.get("subscriber_id", item.subscriber_id) == item.subscriber_id
@@ -143,10 +154,11 @@ class Api:
 
     async def subscribe(self, call: Call) -> Response:
         """Make a subscription."""
-        events = fields.names("publisher_events", call.body.get("publisher_events", list(DEFAULT_EVENTS)), EVENTS)
+        name = next((name for name in self._dialect.events_fields_taken if name in call.body), None)
+        events = DEFAULT_EVENTS if name is None else fields.names(name, call.body[name], EVENTS)
         subscription = Subscription(*_pair(call.body), events)
         await self._registry.subscribe(subscription, call.token.user_id)
-        return answer(encode.subscription(subscription), HTTPStatus.CREATED)
+        return answer(encode.subscription(subscription, self._dialect), HTTPStatus.CREATED)
 
     async def unsubscribe(self, call: Call) -> Response:
         """End a subscription."""
@@ -163,10 +175,6 @@ def _update(found: Fields) -> Update:
         if "input_interval_ms" in update
         else None,
     )
-
-
-def _duration_ms(found: Fields, default: int) -> int:
-    return fields.integer("duration_ms", found.get("duration_ms", default), least=FOREVER, most=MAX_DURATION_MS)
 
 
 def _pair(found: Fields) -> tuple[str, str]:

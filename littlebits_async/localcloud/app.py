@@ -1,8 +1,11 @@
-"""The Cloud API as an ASGI application: preflights, the version, the paths."""
+"""The Cloud API as an ASGI application: preflights, the version, the paths.
+
+Each version has the same paths and a dialect of its own. A request whose version is in doubt is refused in the newest.
+"""
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import cast
+from typing import Final, cast
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -11,12 +14,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .answers import CORS, Refusal
 from .api import Api
+from .dialects import DIALECTS, Dialect
 from .limiting import RequestLimit
-from .negotiation import negotiate
+from .negotiation import VERSIONS, negotiate
 from .registry import Registry
 from .resources import Resource
 
 __all__ = ["App"]
+
+_NOT_FOUND: Final = Refusal(HTTPStatus.NOT_FOUND, "There is nothing at this path")
 
 
 class App:
@@ -29,12 +35,18 @@ class App:
     """
 
     def __init__(self, registry: Registry, limit: RequestLimit, drop: Callable[[Scope], None]) -> None:
-        api = Api(registry, drop)
-        self._router = Router(
-            [Route(path, Resource(registry.tokens, limit, methods)) for path, methods in api.operations.items()],
-            redirect_slashes=False,
-            default=_not_found,
-        )
+        def router(dialect: Dialect) -> Router:
+            operations = Api(registry, drop, dialect).operations
+            return Router(
+                [
+                    Route(path, Resource(registry.tokens, limit, methods, dialect))
+                    for path, methods in operations.items()
+                ],
+                redirect_slashes=False,
+                default=_NOT_FOUND.answer(dialect.status_field),
+            )
+
+        self._routers = {version: router(DIALECTS[version]) for version in VERSIONS}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -46,11 +58,7 @@ class App:
         try:
             target = negotiate(cast("bytes", scope["raw_path"]).decode(), Headers(scope=scope).get("accept", ""))
         except Refusal as refusal:
-            return refusal.answer()
+            return refusal.answer(DIALECTS[VERSIONS[-1]].status_field)
         # Still percent-encoded, so that an encoded slash does not part an id in two.
         scope["path"] = target.path
-        return self._router
-
-
-async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
-    await Refusal(HTTPStatus.NOT_FOUND, "There is nothing at this path").answer()(scope, receive, send)
+        return self._routers[target.version]

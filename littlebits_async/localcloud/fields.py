@@ -126,7 +126,7 @@ def number(name: str, value: object, *, least: float, most: float) -> float:
     Raises:
         Refusal: 400.
     """
-    refusal = _bad(f'"{name}" must be a number from {least:g} to {most:g}')
+    refusal = _bad(f'"{name}" must be a number from {least:.16g} to {most:.16g}')
     if isinstance(value, str):
         if not _NUMBER.fullmatch(value.strip()):
             raise refusal

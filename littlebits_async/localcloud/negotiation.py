@@ -3,7 +3,7 @@
 As the vendor's own plugin decided: a version in the path (``/v2/devices``) or in ``Accept``
 (``application/vnd.littlebits.v2+json``), of which the integer part counts; both and different is a 400; neither is the
 newest. The documents leave open what ``/master`` is: here it names no version, so it is the newest, or what ``Accept``
-says. A version that does not exist is an unknown path. Versions 1 and 3 are answered as version 2 so far.
+says. A version that does not exist is an unknown path.
 
 Source: wire-facts 1 (littlebits/hapi-versions); spec/cloud-api-v2.txt, "Errors" for 406.
 """

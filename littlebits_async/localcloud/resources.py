@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from . import fields
 from .answers import Refusal
+from .dialects import Dialect
 from .fields import Fields
 from .limiting import RequestLimit
 from .negotiation import JSON, check_acceptable
@@ -78,25 +79,27 @@ class Resource:
         tokens: Who may come in.
         limit: How often.
         operations: What each method does.
+        dialect: How failures are told.
     """
 
     tokens: Tokens
     limit: RequestLimit
     operations: Mapping[str, Operation]
+    dialect: Dialect
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; whatever fails, in one envelope."""
+        """Answer one request; whatever fails, in the envelope of the version."""
         headers: dict[str, str] = {}
         try:
             response = await self._respond(Request(scope, receive), headers)
         except Refusal as refusal:
-            response = refusal.answer()
+            response = refusal.answer(self.dialect.status_field)
         except ClientDisconnect:
             return
         except Exception:
             # The path without its query, which may hold a token.
             logger.exception("%s %s failed", scope["method"], scope["path"])
-            response = _FAILURE.answer()
+            response = _FAILURE.answer(self.dialect.status_field)
         response.headers.update(headers)
         await response(scope, receive, send)
 

@@ -24,6 +24,7 @@ from littlebits_async import (
     InputStream,
     LightColor,
     LightMode,
+    NotFoundError,
     Session,
     StreamClosedError,
     Subscription,
@@ -507,11 +508,7 @@ async def test_deactivate_and_activate_again(running_cloud: CloudInThread, sessi
     assert [device.id for device in await session.devices()] == [BIT]
 
 
-async def test_output(
-    running_cloud: CloudInThread, session: Session, bit: Bit, version: Version, request: pytest.FixtureRequest
-) -> None:
-    if version == 1:
-        request.applymarker(pytest.mark.xfail(reason="LocalCloud answers version 1 as version 2 so far: no `amount`"))
+async def test_output(running_cloud: CloudInThread, session: Session, bit: Bit) -> None:
     await session.output(BIT, 61, duration_ms=FOREVER)
     assert await running_cloud.see(lambda _: bit.shown) == 61
     await CloudBit(session, BIT).hold(12.5)
@@ -531,11 +528,27 @@ async def test_the_default_output_is_all_for_three_seconds(
     assert await running_cloud.see(lambda _: bit.shown) == 100
 
 
-async def test_an_output_to_a_bit_off_line_succeeds_and_is_lost(
-    running_cloud: CloudInThread, session: Session, other: Bit
+async def test_an_output_of_version_1_lasts_as_long_as_one_likes(running_cloud: CloudInThread, bit: Bit) -> None:
+    week = message_json(f"{V1}/output-idle.request.json")["duration_ms"]
+    async with await running_cloud.session(api_version=1) as session:
+        for percent, duration_ms in ((61, week), (12.5, 2**53 - 1)):
+            await session.output(BIT, percent, duration_ms=duration_ms)
+            assert await running_cloud.see(lambda _: bit.shown) == percent
+        await session.output(BIT, 100, duration_ms=100)
+        await running_cloud.until_shown(bit, 0)
+
+
+async def test_an_output_to_a_bit_off_line_is_lost_and_version_1_says_so(
+    running_cloud: CloudInThread, session: Session, other: Bit, version: Version
 ) -> None:
-    # Source: wire-facts, section 5: version 1 said 404, later ones 200. LocalCloud is one of the later ones.
-    await session.output(OTHER, 61, duration_ms=FOREVER)
+    # Source: wire-facts, section 5: version 1 said 404, later ones 200.
+    if version == 1:
+        with pytest.raises(NotFoundError) as caught:
+            await session.output(OTHER, 61, duration_ms=FOREVER)
+        assert caught.value.message == f"The device {OTHER} is not currently connected to bitcloud."
+    else:
+        await session.output(OTHER, 61, duration_ms=FOREVER)
+    await running_cloud.set_connected(other, to=True)
     assert await running_cloud.see(lambda _: other.shown) == 0
 
 

@@ -17,15 +17,24 @@ async def token(cloud: LocalCloud) -> str:
     return await cloud.create_token()
 
 
-@pytest_asyncio.fixture
-async def http(cloud: LocalCloud, token: str) -> AsyncIterator[httpx.AsyncClient]:
-    headers = {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(
-        base_url=f"{cloud.url}/v2",
-        headers=headers,
+def client(cloud: LocalCloud, token: str, version: int) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=f"{cloud.url}/v{version}",
+        headers={"Authorization": f"Bearer {token}"},
         trust_env=False,
         verify=False,  # noqa: S501 - plain HTTP; loading certificates takes longest
-    ) as http:
+    )
+
+
+@pytest_asyncio.fixture
+async def http(cloud: LocalCloud, token: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with client(cloud, token, 2) as http:
+        yield http
+
+
+@pytest_asyncio.fixture
+async def http1(cloud: LocalCloud, token: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with client(cloud, token, 1) as http:
         yield http
 
 
