@@ -106,7 +106,10 @@ class Link:
     async def _carry_out(self, command: Command) -> Command:
         match command:
             case AskBudget():
-                self._grant = await self._session.grant(priority=Priority.STREAM, label="input")
+                try:
+                    self._grant = await self._session.grant(priority=Priority.STREAM, label="input")
+                except LittleBitsError as exc:
+                    return self.machine.error(exc, time.monotonic())
                 return self.machine.granted(time.monotonic())
             case AskListing():
                 return self.machine.listed(await self._listing.get(), time.monotonic())

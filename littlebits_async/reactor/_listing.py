@@ -34,9 +34,9 @@ class Listing:
         """Return the devices by id, or None where the listing was not to be had."""
         async with self._asking:
             if time.monotonic() - self._asked_at >= LISTING_EVERY:
-                grant = await self._session.grant(priority=Priority.STREAM, label="listing")
-                self._asked_at = time.monotonic()
                 try:
+                    grant = await self._session.grant(priority=Priority.STREAM, label="listing")
+                    self._asked_at = time.monotonic()
                     devices = await self._session.send(devices_call(), grant)
                     self._devices = {device.id: device for device in devices}
                 except LittleBitsError as exc:

@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from typing import Any, Final, Literal, TypeVar
 
 import anyio
@@ -51,7 +52,7 @@ class Client:
         user_agent: Sent as ``User-Agent``.
 
     Raises:
-        InvalidArgumentError: ``base_url``, ``timeout`` or ``proxy`` cannot be used.
+        InvalidArgumentError: ``base_url``, ``timeout`` or ``proxy`` cannot be used, or ``http2`` lacks its extra.
     """
 
     def __init__(
@@ -68,6 +69,8 @@ class Client:
         http2: bool,
         user_agent: str | None,
     ) -> None:
+        if http2 and find_spec("h2") is None:
+            raise InvalidArgumentError("http2: the package h2 is missing; install littlebits-async[http2]")
         self.base_url = _check_base_url(base_url)
         self._prefix = f"{str(self.base_url).rstrip('/')}/v{api_version}"
         self._limits = timeout if isinstance(timeout, httpx.Timeout) else httpx.Timeout(_check_timeout(timeout))

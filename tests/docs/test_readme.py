@@ -1,16 +1,19 @@
 """The README's code blocks do what they say."""
 
 import asyncio
+import inspect
 import os
 import re
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from littlebits_async import Backoff, InputReactor, Overflow, RetryPolicy, Session, TokenBucket
 from littlebits_async.localcloud import LocalCloud
+from littlebits_async.sse import MAX_EVENT_SIZE
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -98,3 +101,30 @@ def test_the_commands_need_nothing_but_python() -> None:
     for block in set_up:
         assert len(block.strip().splitlines()) == 1
         assert block.startswith("python3 -m venv .venv && .venv/bin/pip install ")
+
+
+def default(function: Callable[..., object], name: str) -> object:
+    return inspect.signature(function).parameters[name].default
+
+
+@pytest.mark.parametrize(
+    ("said", "true"),
+    [
+        ("10 s for each of at most three tries", (default(Session, "timeout"), RetryPolicy().attempts) == (10.0, 3)),
+        ("60 s of waiting for the budget", default(Session, "max_wait") == 60.0),
+        (
+            "1800 requests in any 3600 s",
+            (default(TokenBucket, "limit"), default(TokenBucket, "period")) == (1800, 3600),
+        ),
+        ("a tenth of them kept for commands", default(TokenBucket, "reserve") == 0.1),
+        ("1024 events over all devices", default(InputReactor, "buffer") == 1024),
+        ("after 30 s without a byte", default(InputReactor, "stall_after") == 30.0),
+        ("reopened after five minutes", default(InputReactor, "quiet_after") == 300.0),
+        ("doubles from 0.5 s to 60 s", Backoff() == Backoff(base=0.5, factor=2.0, cap=60.0, healthy_after=30.0)),
+        ("| 64 KiB; a longer one is refused", MAX_EVENT_SIZE == 64 * 1024),
+        ("streams are held back", default(InputReactor, "overflow") is Overflow.BLOCK),
+    ],
+)
+def test_the_limits_are_the_codes_own(said: str, true: bool) -> None:  # noqa: FBT001
+    assert said in re.sub(r"\s+", " ", README)
+    assert true

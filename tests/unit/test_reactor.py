@@ -5,6 +5,7 @@ import itertools
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -14,8 +15,10 @@ from attrs import field, frozen
 from littlebits_async import (
     AuthenticationError,
     Backoff,
+    BudgetExhaustedError,
     CloudBit,
     Device,
+    Grant,
     InputEvent,
     InputReactor,
     InvalidArgumentError,
@@ -207,13 +210,14 @@ async def test_a_consumer_that_stops_holds_the_streams_back_and_loses_nothing() 
         async with InputReactor(session, ["a", "b"], buffer=10) as reactor:
             await until(reactor, "a", StreamState.LIVE)
             await until(reactor, "b", StreamState.LIVE)
-            await anyio.wait_all_tasks_blocked()
+            with anyio.fail_after(5):
+                await anyio.wait_all_tasks_blocked()  # which a flood that is not held back never lets come
             taken = await take(reactor, 3000)
             assert reactor.stats.dropped == 0
     for device in "ab":
         numbers = [event.timestamp_ms for event in taken if event.device_id == device]
         assert numbers == list(range(1, len(numbers) + 1))
-        assert len(numbers) > 1000  # each has its turn
+        assert len(numbers) > 100  # each has its turns; how many is up to the sockets
 
 
 async def test_drop_oldest_keeps_the_newest_and_counts() -> None:
@@ -336,6 +340,21 @@ async def test_a_session_that_is_closed_meanwhile_ends_the_iteration() -> None:
             await session.aclose()
             with anyio.fail_after(5), pytest.raises(SessionClosedError):
                 await anext(aiter(reactor))
+
+
+async def test_a_budget_that_refuses_is_a_failure_to_retry() -> None:
+    class Fickle(TokenBucket):
+        asked = 0
+
+        async def acquire(self, **options: Any) -> Grant:
+            self.asked += 1
+            if self.asked == 1:
+                raise BudgetExhaustedError("not now", wait=0.01)
+            return await super().acquire(**options)
+
+    async with raw_server(events(1)) as server, session_for(server, budget=Fickle()) as session:
+        async with InputReactor(session, ["a"], backoff=QUICK) as reactor:
+            assert [event.timestamp_ms for event in await take(reactor, 1)] == [1]
 
 
 async def test_a_bug_in_a_plugged_in_part_comes_out_as_itself() -> None:
