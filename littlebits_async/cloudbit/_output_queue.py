@@ -5,11 +5,13 @@ import math
 import time
 from collections.abc import Mapping
 from types import MappingProxyType, TracebackType
-from typing import Self
+from typing import Final, Self
 
 import anyio
 import anyio.abc
+from anyio.lowlevel import checkpoint_if_cancelled
 
+from .._tasks import first_error, leave
 from ..budget import Grant, Priority
 from ..errors import AuthenticationError, InvalidArgumentError, LittleBitsError, SessionClosedError
 from ..models import FOREVER
@@ -22,6 +24,8 @@ __all__ = ["OutputQueue"]
 
 _log = logging.getLogger("littlebits_async.outputs")
 
+_LONGEST_RETRY_WAIT: Final = 60.0
+
 
 class OutputQueue:
     """Writes outputs in the background, so that whoever sets them need not wait for the budget.
@@ -31,6 +35,11 @@ class OutputQueue:
     While requests are short, the last value set for a device wins, and the older are never sent. Pulses are all sent,
     in order, each after the one before it is over. Leaving the block sends what is left, for ``flush_within`` seconds
     at most; what was not sent then is logged and is in `dropped`. Leaving by an error or by cancellation drops at once.
+
+    What fails is tried again as the session's `RetryPolicy` says, and meanwhile holds up its own device only; where
+    that would take more than 60 seconds it is given up. What is given up is logged and is in `errors`. A refused token,
+    a closed session, or an error that is not this package's ends the writing and drops the rest: `set`, `pulse` and
+    `flush` raise it from then on, and so does leaving the block.
 
     Cost: 1 request for each output that is sent, at the priority of commands.
 
@@ -50,30 +59,32 @@ class OutputQueue:
             raise InvalidArgumentError(f"at_a_time: 1 at least, not {at_a_time!r}")
         self._session = session
         self._flush_within = flush_within
-        self._at_a_time = at_a_time
         self._outputs = Outputs()
         self._news = anyio.Event()
-        self._idle = anyio.Event()
-        self._on_their_way = 0
+        self._idle = anyio.Event()  # replaced when it is set
+        self._slots = anyio.Semaphore(at_a_time)
         self._errors: dict[str, LittleBitsError] = {}
         self._dropped: tuple[tuple[str, float], ...] = ()
-        self._fatal: LittleBitsError | None = None
+        self._fatal: Exception | None = None
         self._closed = False
         self._group: anyio.abc.TaskGroup | None = None
 
     @property
     def pending(self) -> int:
-        """How many outputs wait or are on their way."""
-        return len(self._outputs) + self._on_their_way
+        """How many outputs are on their way or wait, also those that wait to be tried again."""
+        return len(self._outputs)
 
     @property
     def errors(self) -> Mapping[str, LittleBitsError]:
-        """The last error of each device whose last output could not be written."""
+        """The last error of each device whose last output was given up."""
         return MappingProxyType(self._errors)
 
     @property
     def dropped(self) -> tuple[tuple[str, float], ...]:
-        """Device and percent of each output that leaving the block left unsent."""
+        """Device and percent of each output that was still pending when the writing ended.
+
+        One that was on its way may have arrived.
+        """
         return self._dropped
 
     def set(self, device_id: str, percent: float) -> None:
@@ -109,16 +120,16 @@ class OutputQueue:
         self._put(Output(device_id, percent, duration_ms, pause=pause_ms / 1000))
 
     async def flush(self) -> None:
-        """Wait until everything put so far and meanwhile is sent. Cost: what was put.
+        """Wait until everything put so far and meanwhile is sent or given up. Cost: what was put.
 
         Raises:
             AuthenticationError: The token was refused, so nothing will be.
+            SessionClosedError: The block was left before everything was sent.
         """
-        while self.pending:
-            self._raise_fatal()
-            self._idle = anyio.Event()
-            await self._idle.wait()
+        await self._until_idle()
         self._raise_fatal()
+        if self._dropped:
+            raise SessionClosedError("the output queue's block was left before everything was sent")
 
     async def __aenter__(self) -> Self:
         if self._group is not None:
@@ -136,14 +147,12 @@ class OutputQueue:
         try:
             if exc is None:
                 with anyio.move_on_after(self._flush_within):
-                    await self.flush()
+                    await self._until_idle()
         finally:
-            self._drop()
             self._group.cancel_scope.cancel()
-            if isinstance(exc, anyio.get_cancelled_exc_class()):
-                await self._group.__aexit__(exc_type, exc, tb)
-            else:
-                await self._group.__aexit__(None, None, None)
+            await leave(self._group, exc_type, exc, tb)
+        if exc is None:
+            self._raise_fatal()
 
     def _put(self, output: Output) -> None:
         if self._group is None or self._closed:
@@ -157,31 +166,36 @@ class OutputQueue:
         if self._fatal is not None:
             raise self._fatal
 
-    def _drop(self) -> None:
-        self._dropped = tuple((output.device_id, output.percent) for output in self._outputs.clear())
-        if self._dropped:
-            _log.warning("%d outputs were not sent: %s", len(self._dropped), self._dropped)
-
     def _call(self, output: Output) -> Call[None]:
         return output_call(
             output.device_id, output.percent, duration_ms=output.duration_ms, version=self._session.api_version
         )
 
     async def _run(self) -> None:
-        slots = anyio.Semaphore(self._at_a_time)
-        async with anyio.create_task_group() as senders:
-            while True:
-                await self._until_due()
-                await slots.acquire()
-                # The value is chosen after the wait for the budget, not before: that is how the last one wins.
-                grant = await self._session.grant(priority=Priority.COMMAND, label="output")
-                output = self._outputs.take(time.monotonic())
-                if output is None:
-                    grant.cancel()
-                    slots.release()
-                    continue
-                self._on_their_way += 1
-                senders.start_soon(self._send, output, grant, slots)
+        try:
+            async with anyio.create_task_group() as senders:
+                while True:
+                    await self._until_due()
+                    await self._slots.acquire()
+                    try:
+                        grant = await self._session.grant(priority=Priority.COMMAND, label="output")
+                    except LittleBitsError as exc:
+                        self._failed(self._take(), exc)
+                    else:
+                        # Taken after the wait for the budget, not before: that is how the last value wins.
+                        senders.start_soon(self._send, self._take(), grant)
+        except* Exception as group:  # noqa: BLE001 - raised by `_raise_fatal`
+            self._fatal = first_error(group)
+        finally:
+            self._dropped = tuple((output.device_id, output.percent) for output in self._outputs.clear())
+            if self._dropped:
+                _log.warning("%d outputs were not sent: %s", len(self._dropped), self._dropped)
+            self._idle.set()
+
+    def _take(self) -> Output:
+        output = self._outputs.take(time.monotonic())
+        assert output is not None  # noqa: S101 - one was due, and nobody else takes any
+        return output
 
     async def _until_due(self) -> None:
         while True:
@@ -193,30 +207,39 @@ class OutputQueue:
             with anyio.move_on_after(math.inf if due is None else due - now):
                 await self._news.wait()
 
-    async def _send(self, output: Output, grant: Grant, slots: anyio.Semaphore) -> None:
+    async def _until_idle(self) -> None:
+        while self.pending:
+            await self._idle.wait()
+
+    async def _send(self, output: Output, grant: Grant) -> None:
+        try:
+            await checkpoint_if_cancelled()
+        except anyio.get_cancelled_exc_class():
+            grant.cancel()  # surely not sent
+            raise
         try:
             await self._session.send(self._call(output), grant)
         except LittleBitsError as exc:
-            await self._failed(output, exc)
+            self._failed(output, exc)
         else:
             self._errors.pop(output.device_id, None)
             self._outputs.done(output, time.monotonic())
-        finally:
-            self._on_their_way -= 1
-            slots.release()
-            self._news.set()
-            if not self.pending:
-                self._idle.set()
+            self._settled()
 
-    async def _failed(self, output: Output, exc: LittleBitsError) -> None:
-        wait = self._session.retry.wait(exc, output.tries + 1, idempotent=output.holds)
-        if wait is not None:
-            await anyio.sleep(wait)
-        else:
+    def _failed(self, output: Output, exc: LittleBitsError) -> None:
+        again_in = self._session.retry.wait(exc, output.tries + 1, idempotent=output.holds)
+        if again_in is None or again_in > _LONGEST_RETRY_WAIT:
+            again_in = None
             self._errors[output.device_id] = exc
             _log.warning("device %s: an output was not written: %s", output.device_id, exc)
+        self._outputs.failed(output, time.monotonic(), again_in=again_in)
         if isinstance(exc, AuthenticationError | SessionClosedError):
-            self._fatal = exc
-            self._drop()
+            raise exc
+        self._settled()
+
+    def _settled(self) -> None:
+        self._slots.release()
+        self._news.set()
+        if not self.pending:
             self._idle.set()
-        self._outputs.failed(output, again=wait is not None)
+            self._idle = anyio.Event()

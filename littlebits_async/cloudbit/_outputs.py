@@ -36,21 +36,24 @@ class Output:
 
 
 class Outputs:
-    """The outputs that wait, in order for each device, and which device's turn it is.
+    """The outputs that are on their way or wait, in order for each device, and which device's turn it is.
 
     A value that is to be held replaces one that waits as the device's last: nobody would see the older. Devices take
-    turns, and a device whose pulse is not over is passed over.
+    turns; a device is passed over while an output is on its way to it, while its pulse is not over, and while it waits
+    to be tried again.
     """
 
     def __init__(self) -> None:
+        self._on_their_way: dict[str, Output] = {}  # one of a device at most
         self._waiting: dict[str, deque[Output]] = {}  # in order of turns
-        self._busy: dict[str, float] = {}  # until when a device is not to be written to; inf: a request is on its way
-        self._count = 0
+        self._busy: dict[str, float] = {}  # until when a device is not to be written to
+        self._count = 0  # of those that wait
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._on_their_way) + self._count
 
     def __iter__(self) -> Iterator[Output]:
+        yield from self._on_their_way.values()
         for queue in self._waiting.values():
             yield from queue
 
@@ -70,41 +73,51 @@ class Outputs:
         """
         if not self._waiting:
             return None
-        return min(max(now, self._busy.get(device_id, now)) for device_id in self._waiting)
+        return min(max(now, self._busy_until(device_id, now)) for device_id in self._waiting)
 
     def take(self, now: float) -> Output | None:
-        """Take the output whose turn it is, and mark its device as busy; None where all must wait."""
+        """Take the output whose turn it is, which is on its way from now on; None where all must wait."""
         for device_id, queue in self._waiting.items():
-            if self._busy.get(device_id, now) <= now:
+            if self._busy_until(device_id, now) <= now:
                 output = queue.popleft()
                 del self._waiting[device_id]
                 if queue:
                     self._waiting[device_id] = queue  # behind the others
                 self._count -= 1
-                self._busy[device_id] = math.inf
+                self._on_their_way[device_id] = output
                 return output
         return None
 
     def done(self, output: Output, now: float) -> None:
         """An output was written: its device is busy until a pulse is over."""
-        if output.holds and not output.pause:
-            del self._busy[output.device_id]
-        else:
-            self._busy[output.device_id] = now + max(0, output.duration_ms) / 1000 + output.pause
+        del self._on_their_way[output.device_id]
+        self._busy[output.device_id] = now + max(0, output.duration_ms) / 1000 + output.pause
 
-    def failed(self, output: Output, *, again: bool) -> None:
-        """An output was not written; ``again`` puts it back, unless a newer one to be held makes it pointless."""
-        del self._busy[output.device_id]
-        if not again:
+    def failed(self, output: Output, now: float, *, again_in: float | None) -> None:
+        """An output was not written.
+
+        Args:
+            output: What was taken.
+            now: The time.
+            again_in: Seconds until the device may be written to again: the output goes back to its place, unless a
+                newer one to be held makes it pointless. None gives it up.
+        """
+        del self._on_their_way[output.device_id]
+        if again_in is None:
             return
+        self._busy[output.device_id] = now + again_in
         queue = self._waiting.setdefault(output.device_id, deque())
         if not (output.holds and queue and queue[0].holds):
             queue.appendleft(evolve(output, tries=output.tries + 1))
             self._count += 1
 
     def clear(self) -> tuple[Output, ...]:
-        """Drop all that waits, and return it."""
+        """Drop all that is on its way or waits, and return it."""
         dropped = tuple(self)
+        self._on_their_way.clear()
         self._waiting.clear()
         self._count = 0
         return dropped
+
+    def _busy_until(self, device_id: str, now: float) -> float:
+        return math.inf if device_id in self._on_their_way else self._busy.get(device_id, now)

@@ -76,28 +76,68 @@ def test_a_held_value_may_be_replaced_at_once() -> None:
     assert waiting.due_at(1.0) == 1.0
 
 
-@pytest.mark.parametrize("again", [True, False])
-def test_a_failed_output_goes_back_to_its_place_or_is_given_up(again: bool) -> None:  # noqa: FBT001
+@pytest.mark.parametrize("again_in", [5.0, None])
+def test_a_failed_output_goes_back_to_its_place_or_is_given_up(again_in: float | None) -> None:
     waiting = outputs(pulse("a", 1), pulse("a", 2))
-    first = waiting.take(0.0)
+    first = waiting.take(10.0)
     assert first is not None
-    waiting.failed(first, again=again)
+    waiting.failed(first, 11.0, again_in=again_in)
+    again = again_in is not None
     assert [(output.percent, output.tries) for output in waiting] == ([(1, 1), (2, 0)] if again else [(2, 0)])
     assert len(waiting) == len(list(waiting))
+    assert waiting.due_at(11.0) == (16.0 if again else 11.0)
+
+
+def test_a_device_that_failed_is_passed_over_until_it_is_due_and_holds_up_no_other() -> None:
+    waiting = outputs(pulse("a", 1), pulse("b", 2))
+    first = waiting.take(0.0)
+    assert first is not None
+    waiting.failed(first, 0.0, again_in=5.0)
     assert waiting.due_at(0.0) == 0.0
+    assert waiting.take(0.0) == pulse("b", 2)
+    assert waiting.due_at(0.0) == 5.0
+    assert waiting.take(4.9) is None
+    again = waiting.take(5.0)
+    assert again is not None
+    assert (again.device_id, again.tries) == ("a", 1)
 
 
-def test_a_failed_value_is_not_put_back_where_a_newer_one_waits() -> None:
+def test_a_failed_value_is_not_put_back_where_a_newer_one_waits_which_then_waits_as_long() -> None:
     waiting = outputs(held("a", 1))
     first = waiting.take(0.0)
     assert first is not None
     waiting.put(held("a", 2))
-    waiting.failed(first, again=True)
+    waiting.failed(first, 1.0, again_in=5.0)
     assert list(waiting) == [held("a", 2)]
+    assert len(waiting) == 1
+    assert waiting.due_at(1.0) == 6.0
 
 
-def test_clearing_tells_what_was_dropped() -> None:
-    some = (held("a", 1), pulse("b", 2))
+def test_a_newer_value_replaces_one_that_waits_to_be_tried_again_and_waits_as_long() -> None:
+    waiting = outputs(held("a", 1))
+    first = waiting.take(0.0)
+    assert first is not None
+    waiting.failed(first, 1.0, again_in=5.0)
+    waiting.put(held("a", 2))
+    assert list(waiting) == [held("a", 2)]
+    assert waiting.due_at(1.0) == 6.0
+
+
+def test_what_is_on_its_way_counts_until_it_is_done() -> None:
+    waiting = outputs(pulse("a", 1), pulse("b", 2))
+    first = waiting.take(0.0)
+    assert first is not None
+    assert len(waiting) == 2
+    assert sorted(output.percent for output in waiting) == [1, 2]
+    waiting.done(first, 0.0)
+    assert len(waiting) == 1
+
+
+def test_clearing_tells_what_was_dropped_on_its_way_or_not() -> None:
+    some = (held("a", 1), pulse("b", 2), pulse("a", 3))
     waiting = outputs(*some)
-    assert waiting.clear() == some
+    assert waiting.take(0.0) == held("a", 1)
+    assert sorted(waiting.clear(), key=lambda output: output.percent) == list(some)
     assert len(waiting) == 0
+    assert list(waiting) == []
+    assert waiting.due_at(0.0) is None
