@@ -7,9 +7,13 @@ turns errors into a line and an exit code. Commands print through `_output` alon
 import sys
 from collections.abc import Sequence
 
+from ._standard import open_standard_streams
+
 __all__ = ["main"]
 
-_USAGE = 2  # ExitCode.USAGE, which may be out of reach here
+# Of ExitCode, which may be out of reach here.
+_USAGE = 2
+_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: The words after ``littlebits``; None takes those of the process.
     """
+    open_standard_streams()
     try:
         from ._frame import run  # noqa: PLC0415 - the extra may be missing
     except ModuleNotFoundError as exc:
@@ -27,4 +32,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f'littlebits: {exc.name} is missing, which the command line needs: pip install "littlebits-async[cli]"\n'
         )
         return _USAGE
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     return run(sys.argv[1:] if arguments is None else arguments)

@@ -30,6 +30,8 @@ def _fail(error: BaseException) -> ExitCode:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.DONE
     code, line = explain(error)
+    if code is ExitCode.INTERRUPTED:
+        return code  # who pressed Ctrl-C knows
     if code is ExitCode.BUG and sys.flags.dev_mode:
         traceback.print_exception(error)
     sys.stderr.write(f"littlebits: {line}\n")
@@ -37,7 +39,24 @@ def _fail(error: BaseException) -> ExitCode:
 
 
 class _Lines(logging.Handler):
-    """Prints log records in a line each, without the tracebacks that some of them hold."""
+    """Prints log records in a line each, without the tracebacks that some of them hold; repeats are only counted."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self._last = ""
+        self._repeats = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        sys.stderr.write(f"littlebits: {one_line(record.getMessage())}\n")
+        line = one_line(record.getMessage())
+        if line == self._last:
+            self._repeats += 1
+            return
+        self.flush()
+        self._last = line
+        sys.stderr.write(f"littlebits: {line}\n")
+
+    def flush(self) -> None:
+        """Tell of the repeats of the last line; called at exit as well."""
+        if self._repeats:
+            sys.stderr.write(f"littlebits: (the same {self._repeats} times more)\n")
+            self._repeats = 0

@@ -36,7 +36,8 @@ async def serve(
     - `littlebits serve --simulate 20 --json`
 
     Args:
-        host: The address to listen at.
+        host: The address to listen at; `0.0.0.0` and `::` are all there are, and other machines put this one's name
+            for the host of the url.
         port: The port to listen at; 0 is any that is free.
         limit: Requests that the token may make in any hour.
         simulate: How many simulated cloudBits there are.
@@ -66,6 +67,14 @@ async def serve(
                 say({"device": {"id": bit.id, "label": bit.label}}, f"device {bit.id} {bit.label}")
             if not json and sys.stderr.isatty():
                 sys.stderr.write("name url and token in LITTLEBITS_BASE_URL and LITTLEBITS_TOKEN; Ctrl-C ends it\n")
-            await stopped.wait()
+
+            async def watch() -> None:
+                await cloud.wait_ended()
+                stopped.set()
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(watch)
+                await stopped.wait()
+                tasks.cancel_scope.cancel()
 
     await interruptible(work, stopped.set)

@@ -1,8 +1,8 @@
 """What every answer has in common: JSON, headers for browsers, and one shape of refusal.
 
 Source: wire-facts 10: the envelope of errors, in which only the name of the status differs by version; the cross-origin
-headers and ``cache-control`` of recorded answers. A refusal always has a message: the vendor's JavaScript client passes
-the body on only if it does.
+headers and ``cache-control`` of recorded answers. Errors have the names that Boom, hapi's own library, gives them. A
+refusal always has a message: the vendor's JavaScript client passes the body on only if it does.
 """
 
 import json
@@ -21,6 +21,18 @@ CORS: Final[Mapping[str, str]] = {
     "access-control-expose-headers": "WWW-Authenticate, Server-Authorization",
     "access-control-max-age": "86400",
 }
+# Not HTTPStatus's phrases: they differ between versions of Python.
+_PHRASES: Final[Mapping[int, str]] = {
+    HTTPStatus.BAD_REQUEST: "Bad Request",
+    HTTPStatus.UNAUTHORIZED: "Unauthorized",
+    HTTPStatus.FORBIDDEN: "Forbidden",
+    HTTPStatus.NOT_FOUND: "Not Found",
+    HTTPStatus.METHOD_NOT_ALLOWED: "Method Not Allowed",
+    HTTPStatus.NOT_ACCEPTABLE: "Not Acceptable",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Request Entity Too Large",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too Many Requests",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "Internal Server Error",
+}
 _JSON: Final = {"content-type": "application/json; charset=utf-8", "cache-control": "no-cache", **CORS}
 
 
@@ -38,7 +50,7 @@ class Refusal(Exception):  # noqa: N818 - what the client did is the error; this
     Attributes:
         status: The HTTP status code.
         message: What is wrong, for a person; never a secret.
-        error: The short name; the status's own phrase where nothing else is documented.
+        error: The short name; the status's own where nothing else is documented.
         headers: Headers that belong to this refusal.
     """
 
@@ -48,7 +60,7 @@ class Refusal(Exception):  # noqa: N818 - what the client did is the error; this
         super().__init__(message)
         self.status = status
         self.message = message
-        self.error = HTTPStatus(status).phrase if error is None else error
+        self.error = _PHRASES[status] if error is None else error
         self.headers = dict(headers or {})
 
     def answer(self, status_field: str) -> Response:

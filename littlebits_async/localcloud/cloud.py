@@ -25,6 +25,9 @@ __all__ = ["LocalCloud"]
 
 logger: Final = logging.getLogger(__name__)
 
+_NEAREST: Final[Mapping[str, str]] = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
+"""All of this machine's addresses, and the one of them that this machine itself can call."""
+
 
 class LocalCloud:
     """A littleBits Cloud of one's own, with simulated bits, on a socket of this machine.
@@ -70,6 +73,8 @@ class LocalCloud:
     @property
     def url(self) -> str:
         """Where the cloud is to be found, without a trailing slash.
+
+        A cloud that listens at all addresses names the one that only this machine can call, 127.0.0.1 or ::1.
 
         Raises:
             RuntimeError: The cloud is not running.
@@ -147,11 +152,17 @@ class LocalCloud:
         """
         return sum([await bit.close_streams(abort=abort) for bit in self.devices.values()])
 
+    async def wait_ended(self) -> None:
+        """Wait until the cloud has ended; inside its block that means that it failed, and leaving tells how."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
     async def __aenter__(self) -> Self:
         if self._task is not None:
             raise RuntimeError("the cloud is running already")
         listener = listen(self._host, self._port)
         host, port = listener.getsockname()[:2]
+        host = _NEAREST.get(host, host)
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closing = asyncio.Event()
         self._task = asyncio.create_task(self._run(listener, started), name="LocalCloud")

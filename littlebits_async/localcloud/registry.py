@@ -8,8 +8,10 @@ belongs to nobody, data-routes.yaml that its record is removed. Here it belongs 
 again, and nobody finds it: a 404. Its streams end and its subscriptions go.
 """
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Final
 
 from attrs import frozen
 
@@ -21,6 +23,8 @@ from .tokens import Tokens
 from .waveforms import Waveform
 
 __all__ = ["Registry", "Update"]
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @frozen
@@ -64,9 +68,9 @@ class Registry:
         """Add a bit.
 
         Raises:
-            ValueError: The id is taken or cannot stand in a path, or the interval is out of range.
+            ValueError: The id is taken, cannot stand in a path or has control characters; the interval is out of range.
         """
-        if device_id in {"", ".", ".."}:
+        if device_id in {"", ".", ".."} or _CONTROL.search(device_id):
             raise ValueError(f"{device_id!r} cannot be the id of a device")
         if device_id in self._bits:
             raise ValueError(f"there is a device {device_id!r} already")

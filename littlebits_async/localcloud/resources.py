@@ -107,7 +107,8 @@ class Resource:
         method = "GET" if request.method == "HEAD" else request.method
         operation = self.operations.get(method)
         if operation is None:
-            headers["allow"] = ", ".join([*self.operations, "OPTIONS"])
+            head = ["HEAD"] if "GET" in self.operations else []
+            headers["allow"] = ", ".join([*self.operations, *head, "OPTIONS"])
             raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, f"{request.method} is no method of this path")
         check_acceptable(",".join(request.headers.getlist("accept")), operation.produces)
         token = _NOBODY

@@ -7,17 +7,24 @@ keeps even a closed connection; so after a moment of grace the connections that 
 import contextlib
 import socket
 from collections.abc import Callable, Generator
+from http import HTTPStatus
 from typing import Any, Final
 
 import anyio
+import h11
 import uvicorn
 from anyio.abc import TaskStatus
 from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from .answers import Refusal
+from .dialects import DIALECTS
+from .negotiation import VERSIONS
+
 __all__ = ["Server", "listen"]
 
-_BACKLOG: Final = 2048
+_BACKLOG: Final = 128
+"""Connections that may wait to be accepted; asyncio reports each of them when the process is out of open files."""
 _IDLE: Final = 75
 """Seconds that an idle connection is kept."""
 _GRACE: Final = 0.4
@@ -96,6 +103,22 @@ class _Protocol(H11Protocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(*args, **kwargs)
         self.access_log = False
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Answer as if no upgrade was asked for, which is allowed; uvicorn's own advises to install other packages."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP as any other request; uvicorn's own answers in plain text."""
+        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:  # else an answer is on its way already
+            refusal = Refusal(HTTPStatus.BAD_REQUEST, msg).answer(DIALECTS[VERSIONS[-1]].status_field)
+            headers = [*refusal.raw_headers, (b"connection", b"close")]
+            for event in (
+                h11.Response(status_code=refusal.status_code, headers=headers, reason=b"Bad Request"),
+                h11.Data(data=bytes(refusal.body)),
+                h11.EndOfMessage(),
+            ):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
 
 class _Uvicorn(uvicorn.Server):

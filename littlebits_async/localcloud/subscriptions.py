@@ -94,6 +94,10 @@ def is_url(subscriber_id: str) -> bool:
     try:
         url = urlsplit(subscriber_id)
         callable_ = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+        # Which urlsplit takes out, or takes for part of a host. A blank in the query is to be quoted by whoever calls.
+        callable_ = (
+            callable_ and subscriber_id.isprintable() and " " not in url.netloc and not subscriber_id.endswith(" ")
+        )
     except ValueError:
         callable_ = False
     if not callable_:

@@ -8,6 +8,7 @@ import pty
 import re
 import signal
 import struct
+import subprocess
 import sys
 import termios
 
@@ -77,6 +78,23 @@ async def test_who_has_read_enough_is_no_error() -> None:
         await demo.process.wait()
         assert demo.process.stderr is not None
         assert (demo.process.returncode, await demo.process.stderr.read()) == (0, b"")
+
+
+async def test_too_few_open_files_are_told_beforehand() -> None:
+    code = (
+        "import resource, sys; from littlebits_async.cli import main\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); sys.exit(main())"
+    )
+    done = subprocess.run(  # noqa: ASYNC221 - it ends at once
+        [sys.executable, "-c", code, "demo", "--devices", "100", "--seconds", "1"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("littlebits: demo: 100 devices need 240 open files, and 64 are allowed")
+    assert done.stderr.count("\n") == 1
 
 
 async def test_options_come_from_the_environment() -> None:

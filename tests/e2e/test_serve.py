@@ -74,6 +74,12 @@ async def test_a_port_that_is_taken_is_told_in_a_line() -> None:
     assert done.errors.count("\n") == 1
 
 
+async def test_all_addresses_are_named_by_one_that_can_be_called() -> None:
+    async with command("serve", "--host", "0.0.0.0") as serve:  # noqa: S104 - as tested
+        await where(serve)
+        assert (await serve.result(signal.SIGTERM)).code == 0
+
+
 async def test_a_signal_while_it_starts_ends_it_too() -> None:
     async with command("serve", "--simulate", "500") as serve:
         await serve.line()

@@ -46,7 +46,6 @@ UNREACHABLE = [api.TransportError("no"), api.RequestTimeoutError("no"), api.Stre
         *((error, 3) for error in UNREACHABLE),
         (ExceptionGroup("", [ExceptionGroup("", [api.TransportError("no")])]), 3),
         (ZeroDivisionError("no"), 70),
-        (KeyboardInterrupt(), 130),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -60,6 +59,50 @@ def test_every_error_is_a_line_and_a_code(
     assert errors.startswith("littlebits: ")
     assert errors.count("\n") == 1
     assert "Traceback" not in errors
+
+
+def test_ctrl_c_is_a_code_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("littlebits_async.cli._frame.app", Fails(KeyboardInterrupt()))
+    assert main([]) == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_ctrl_c_while_modules_are_loaded_is_a_code_alone() -> None:
+    code = (
+        "import sys; from littlebits_async.cli import main\n"
+        "class Interrupts:\n"
+        "    def find_spec(self, *_): raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupts()); sys.exit(main(['--version']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("arguments", "code"), [("demo --devices 2 --seconds 1 --plain", 0), ("demo --nosuch", 2)])
+def test_streams_that_are_closed_are_no_error(closed: str, arguments: str, code: int) -> None:
+    line = f'"{sys.executable}" -W error -m littlebits_async {arguments} {closed}'
+    done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, check=False, timeout=20)
+    assert done.returncode == code
+    assert done.stderr.count("\n") == (1 if code and "2>" not in closed else 0)
+
+
+def test_a_cloud_that_fails_ends_serve() -> None:
+    code = (
+        "import sys; from littlebits_async import cli, localcloud\n"
+        "class Failing:\n"
+        "    due = 0.0\n"
+        "    def tick(self, now): raise ZeroDivisionError('no')\n"
+        "class Fails(localcloud.LocalCloud):\n"
+        "    async def create_token(self):\n"
+        "        vars(self)['_ticker'].plan(Failing())\n"
+        "        return 'token'\n"
+        "localcloud.LocalCloud = Fails; sys.exit(cli.main(['serve', '--simulate', '0']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=10)
+    assert done.returncode == ExitCode.BUG
+    assert done.stderr.startswith("littlebits: ZeroDivisionError: no (a bug")
+    assert done.stderr.count("\n") == 1
 
 
 def test_every_error_of_the_package_has_a_meaning() -> None:
@@ -179,6 +222,18 @@ def test_log_records_are_lines() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "littlebits: odd thing\n"
+
+
+def test_log_records_that_repeat_are_counted() -> None:
+    code = (
+        "import logging; from littlebits_async.cli import main; main(['--version'])\n"
+        "for text in 'aaabcc': logging.getLogger('x').error(text)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines() == [
+        *("littlebits: a", "littlebits: (the same 2 times more)", "littlebits: b"),
+        *("littlebits: c", "littlebits: (the same 1 times more)"),
+    ]
 
 
 def test_the_first_error_of_a_group_counts() -> None:

@@ -9,6 +9,7 @@ from littlebits_async.localcloud.bits import Bit
 from littlebits_async.localcloud.feeds import MAX_WAITING, Feed, Reader
 from littlebits_async.localcloud.readings import Reading
 from littlebits_async.localcloud.ticker import Ticker
+from tests.spec_messages import event_data
 
 
 class Clock:
@@ -184,13 +185,10 @@ def test_times_rise_even_when_the_clock_does_not(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_event_is_that_of_the_blog() -> None:
-    # spec/blog-python-and-the-cloud-api.txt, without the blank after the colon, and with the user of wire-facts 6.
+    # Without the blank after the colon, and with the user of wire-facts 6.
     event = Reading("00e04c0379bb", 1, 1521587206463, 629).event()
-    assert event == (
-        b'data:{"type":"input","timestamp":1521587206463,"percent":61,"absolute":629,"name":"amplitude",'
-        b'"payload":{"percent":61,"absolute":629},'
-        b'"from":{"user":{"id":1},"device":{"id":"00e04c0379bb","mac":"00e04c0379bb"}}}\n\n'
-    )
+    printed = event_data("blog/input-event.sse").replace(b'"from":{', b'"from":{"user":{"id":1},')
+    assert event == b"data:%b\n\n" % printed
 
 
 def test_an_event_is_one_line_whatever_the_id() -> None:

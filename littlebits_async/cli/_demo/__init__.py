@@ -13,6 +13,9 @@ from .._output import JsonLines, Printer
 
 __all__ = ["demo"]
 
+_OTHER_FILES = 40
+"""Open files beside the two ends of each device's stream: calls, the event loop, what the program began with."""
+
 
 async def demo(
     *,
@@ -42,7 +45,12 @@ async def demo(
     from ._run import Demo  # noqa: PLC0415
     from ._views import choose_view  # noqa: PLC0415
 
-    allow_many_open_files()
+    if (allowed := allow_many_open_files()) < (needed := 2 * devices + _OTHER_FILES):
+        raise CommandError(
+            f"demo: {devices} devices need {needed} open files, and {allowed} are allowed; `ulimit -n {needed}` allows"
+            " more, --devices needs less",
+            ExitCode.USAGE,
+        )
     play = Demo(devices, seconds=seconds)
     view = choose_view(Printer(json), plain=plain)
     with view:

@@ -1,6 +1,7 @@
 """Who may come in, how often and how: tokens, scopes, the limit, versions, errors, headers for browsers."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
@@ -289,14 +290,14 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("method", "path", "allowed"),
         [
-            ("POST", "/ping", {"GET", "OPTIONS"}),
-            ("DELETE", "/devices", {"GET", "OPTIONS"}),
-            ("PATCH", "/devices/a", {"GET", "PUT", "POST", "DELETE", "OPTIONS"}),
+            ("POST", "/ping", {"GET", "HEAD", "OPTIONS"}),
+            ("DELETE", "/devices", {"GET", "HEAD", "OPTIONS"}),
+            ("PATCH", "/devices/a", {"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"}),
             ("GET", "/devices/a/output", {"POST", "OPTIONS"}),
             ("PUT", "/devices/a/light", {"POST", "OPTIONS"}),
-            ("POST", "/devices/a/input", {"GET", "OPTIONS"}),
-            ("PUT", "/subscriptions", {"GET", "POST", "DELETE", "OPTIONS"}),
-            ("BREW", "/devices", {"GET", "OPTIONS"}),
+            ("POST", "/devices/a/input", {"GET", "HEAD", "OPTIONS"}),
+            ("PUT", "/subscriptions", {"GET", "HEAD", "POST", "DELETE", "OPTIONS"}),
+            ("BREW", "/devices", {"GET", "HEAD", "OPTIONS"}),
         ],
     )
     async def test_a_method_that_a_path_does_not_take(
@@ -343,9 +344,32 @@ class TestErrors:
             writer.write(garbage)
             async with asyncio.timeout(5):
                 answer = await reader.read()
-            assert answer.startswith(b"HTTP/1.1 400 ")
+            assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+            body = json.loads(answer.partition(b"\r\n\r\n")[2])
+            assert body == {"statusCode": 400, "error": "Bad Request", "message": "Invalid HTTP request received."}
             writer.close()
         assert (await http.get("/devices")).status_code == 200
+
+    async def test_what_turns_bad_after_its_answer_is_cut_off(
+        self, cloud: LocalCloud, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        host, port = cloud.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        async with asyncio.timeout(5):
+            answer = await reader.readuntil(b"}")
+            writer.write(b"no chunk\r\n")
+            assert await reader.read() == b""
+        writer.close()
+        assert answer.startswith(b"HTTP/1.1 404 ")
+        assert not [item for item in caplog.records if item.name == "asyncio"]
+
+    async def test_an_upgrade_is_ignored_in_silence(
+        self, http: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        headers = {"Connection": "Upgrade", "Upgrade": "websocket"}
+        assert (await http.get("/devices", headers=headers)).status_code == 200
+        assert not [item for item in caplog.records if item.name.startswith("uvicorn")]
 
 
 class TestBrowsers:

@@ -169,6 +169,15 @@ async def test_ipv6() -> None:
         assert (await http.get(f"{cloud.url}/ping")).status_code == 200
 
 
+@pytest.mark.parametrize(("host", "named"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]")])  # noqa: S104 - as tested
+async def test_all_addresses_are_named_by_one_that_can_be_called(host: str, named: str) -> None:
+    if ":" in host and not socket.has_dualstack_ipv6():
+        pytest.skip("no IPv6 here")
+    async with LocalCloud(host=host) as cloud, httpx.AsyncClient(trust_env=False) as http:
+        assert cloud.url.startswith(f"http://{named}:")
+        assert (await http.get(f"{cloud.url}/ping")).status_code == 200
+
+
 async def test_a_cloud_can_be_entered_again_and_knows_what_it_knew() -> None:
     cloud = LocalCloud()
     bit = await cloud.add_device("a")
@@ -221,6 +230,7 @@ async def test_a_failure_of_the_cloud_comes_out_at_the_end(caplog: pytest.LogCap
     with pytest.raises(LookupError):
         async with LocalCloud() as cloud:
             await fail(cloud)
+            await cloud.wait_ended()
             raise LookupError
     assert "the cloud failed" in caplog.text
     await assert_nothing_is_left()
