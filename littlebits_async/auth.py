@@ -19,15 +19,20 @@ class BearerAuth(httpx.Auth):
         token: The access token; a leading ``Bearer`` is taken off.
 
     Raises:
-        InvalidArgumentError: The token is empty, or holds what no header can carry.
+        InvalidArgumentError: The token is no text, is empty, or holds what no header can carry.
 
     Source: spec/cloud-api-v2.txt, "Authentication".
     """
 
+    # `vars()` does not show a slot, nor does whoever prints an object's attributes.
+    __slots__ = ("_header",)
+
     def __init__(self, token: str) -> None:
+        # Never the token itself in a message: it may be right but for one character.
+        if not isinstance(token, str):  # pyright: ignore[reportUnnecessaryIsInstance] - says who reads no types
+            raise InvalidArgumentError(f"the access token must be a str, not {type(token).__name__}")
         scheme, _, rest = token.strip().partition(" ")
         bare = rest.strip() if scheme.lower() == "bearer" else token.strip()
-        # Never the token itself in a message: it may be right but for one character.
         if not bare:
             raise InvalidArgumentError("the access token is empty")
         if not bare.isascii() or not bare.isprintable() or " " in bare:

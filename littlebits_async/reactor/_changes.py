@@ -23,6 +23,7 @@ class Changes(Iteration[StreamStatus]):
         self._pending = {machine.device_id: machine for machine in machines}
         self._news = anyio.Event()
         self._over = False
+        self._guard = anyio.ResourceGuard("iterating over")
 
     def note(self, machine: StreamMachine) -> None:
         """Take note that a machine changed."""
@@ -35,13 +36,20 @@ class Changes(Iteration[StreamStatus]):
         self._news.set()
 
     async def _next(self) -> StreamStatus:
-        while not self._pending:
-            if self._over:
-                raise StopAsyncIteration
-            self._news = anyio.Event()
-            await self._news.wait()
-        device_id = next(iter(self._pending))
-        return self._status(self._pending.pop(device_id))
+        with self._guard:
+            while not self._pending:
+                if self._over or self._ended:
+                    raise StopAsyncIteration
+                self._news = anyio.Event()
+                await self._news.wait()
+            device_id = next(iter(self._pending))
+            return self._status(self._pending.pop(device_id))
+
+    async def aclose(self) -> None:
+        """End the iteration, for whoever waits in it too."""
+        await super().aclose()
+        self._pending.clear()
+        self._news.set()
 
 
 class Watchers:

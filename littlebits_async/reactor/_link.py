@@ -9,7 +9,7 @@ import anyio
 
 from ..budget import Grant, Priority
 from ..errors import DecodeError, LittleBitsError, StreamError
-from ..models import InputEvent
+from ..models import InputEvent, StreamState
 from ..session import Session
 from ..stream import AskBudget, AskListing, Close, Command, Open, Read, StreamMachine, Wait
 from ..transport import Feed
@@ -54,7 +54,8 @@ class Link:
         self._latest = latest
         self._reject = reject
         self._grant: Grant | None = None
-        self._nudged = anyio.Event()
+        self.nudged = False
+        self._nudge = anyio.Event()
         self._activity = anyio.CancelScope()
         self._interruption: LittleBitsError | None = None
         self._lifetime = anyio.CancelScope()
@@ -70,10 +71,13 @@ class Link:
             with self._lifetime:
                 command = machine.start(time.monotonic())
                 while True:
+                    if self._interruption is not None:  # it may also have come between two steps
+                        command = self._interrupted(self._interruption)
                     with anyio.CancelScope() as self._activity:
                         command = await self._carry_out(command)
                         continue
-                    command = self._interrupted()
+                    if self._interruption is None:
+                        command = machine.closed(time.monotonic())
         finally:
             machine.removed(time.monotonic())
             self._ended.set()
@@ -84,9 +88,16 @@ class Link:
         if self._running:
             await self._ended.wait()
 
+    @property
+    def could_deliver(self) -> bool:
+        """Whether an event may come without anybody's doing."""
+        return self.nudged or self.machine.state is not StreamState.FAILED
+
     def nudge(self) -> None:
         """Have a failed stream tried at once."""
-        self._nudged.set()
+        if self.machine.state is StreamState.FAILED:
+            self.nudged = True
+            self._nudge.set()
 
     def interrupt(self, error: LittleBitsError) -> None:
         """End what the link is doing, as if it had failed with ``error``."""
@@ -98,10 +109,12 @@ class Link:
         if self._reading and isinstance(self.machine.tick(now), Close):
             self._activity.cancel()
 
-    def _interrupted(self) -> Command:
-        error, self._interruption = self._interruption, None
-        now = time.monotonic()
-        return self.machine.closed(now) if error is None else self.machine.error(error, now)
+    def _interrupted(self, error: LittleBitsError) -> Command:
+        self._interruption = None
+        if self._grant is not None:
+            self._grant.cancel()  # granted, and not used any more
+            self._grant = None
+        return self.machine.error(error, time.monotonic())
 
     async def _carry_out(self, command: Command) -> Command:
         match command:
@@ -121,22 +134,26 @@ class Link:
                 raise AssertionError(f"{command} belongs to an open connection")
 
     async def _wait(self, until: float | None) -> Command:
-        self._nudged = anyio.Event()
-        with anyio.move_on_after(math.inf if until is None else until - time.monotonic()):
-            await self._nudged.wait()
+        self._nudge = anyio.Event()
+        if not self.nudged:
+            with anyio.move_on_after(math.inf if until is None else until - time.monotonic()):
+                await self._nudge.wait()
+        if self.nudged:
+            self.nudged = False
             return self.machine.retry(time.monotonic())
         return self.machine.tick(time.monotonic())
 
     async def _open(self) -> Command:
         machine = self.machine
-        assert self._grant is not None  # noqa: S101 - the machine opens only what was granted
+        grant, self._grant = self._grant, None
+        assert grant is not None  # noqa: S101 - the machine opens only what was granted
         try:
             await self._connecting.acquire()
         except BaseException:
-            self._grant.cancel()  # surely not sent
+            grant.cancel()  # surely not sent
             raise
         try:
-            feed = await self._session.open_input(machine.device_id, self._grant)
+            feed = await self._session.open_input(machine.device_id, grant)
         except LittleBitsError as exc:
             return machine.error(exc, time.monotonic())
         finally:

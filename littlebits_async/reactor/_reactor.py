@@ -4,12 +4,13 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from types import MappingProxyType, TracebackType
-from typing import Final, Self, cast
+from typing import Final, Self
 
 import anyio
 import anyio.abc
 from attrs import asdict
 
+from .._tasks import first_error, leave
 from ..backoff import Backoff
 from ..buffer import Overflow, make_buffer
 from ..cloudbit import CloudBit
@@ -118,6 +119,8 @@ class InputReactor:
     async def __aenter__(self) -> Self:
         if self._group is not None:
             raise SessionClosedError("a reactor can be entered once")
+        if self._closing:
+            raise SessionClosedError("the reactor has ended")
         self._connecting = anyio.CapacityLimiter(self._connecting_limit)
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
@@ -132,11 +135,7 @@ class InputReactor:
     ) -> None:
         assert self._group is not None  # noqa: S101 - entered
         self._stop()
-        if isinstance(exc, anyio.get_cancelled_exc_class()):
-            await self._group.__aexit__(exc_type, exc, tb)
-            return
-        # Any other error passes by the group, which would wrap it in an ExceptionGroup.
-        await self._group.__aexit__(None, None, None)
+        await leave(self._group, exc_type, exc, tb)
         if exc is None and not self._told and (error := self._ending()) is not None:
             raise error
 
@@ -166,7 +165,7 @@ class InputReactor:
                     streams.start_soon(attachment.run, name=f"input of {attachment}")
                 await self._sweep()
         except ExceptionGroup as group:
-            self._crash = _first(group)
+            self._crash = first_error(group)
         finally:
             self._closing = True
             self._finished.set()
@@ -248,9 +247,10 @@ class InputReactor:
             await link.stop()
         finally:
             self._past = total([self._past, self._stats_of(link)])
-            self._latest.pop(device_id, None)
-            self._chronicle.forget(device_id)
-            self._outlets.forget(device_id)
+            if device_id not in self._links:  # else it was added again meanwhile
+                self._latest.pop(device_id, None)
+                self._chronicle.forget(device_id)
+                self._outlets.forget(device_id)
             self._outlets.wake()  # it may have been the last that could deliver
 
     def attach(self, source: EventSource) -> None:
@@ -375,7 +375,7 @@ class InputReactor:
         causes = {str(attachment): attachment.error for attachment in self._attachments if attachment.error is not None}
         for device_id, link in self._links.items():
             error = link.machine.error_seen
-            if link.machine.state is not StreamState.FAILED or error is None:
+            if link.could_deliver or error is None:
                 return {}
             causes[device_id] = error
         return causes
@@ -469,7 +469,7 @@ class InputReactor:
     def _refuse_all(self, error: AuthenticationError) -> None:
         """Stop every stream: what refused one token for one device refuses it for all."""
         for link in self._links.values():
-            if link.machine.error_seen is not error:
+            if not isinstance(link.machine.error_seen, AuthenticationError):
                 link.interrupt(error)
 
 
@@ -480,10 +480,3 @@ def _device_id(device: str | Device | CloudBit) -> str:
         device = device.device_id
     input_call(device)  # an id that no request could carry is refused here, not by a stream
     return device
-
-
-def _first(exc: Exception) -> Exception:
-    """Return the first error of a group of groups."""
-    while isinstance(exc, ExceptionGroup):
-        exc = cast("ExceptionGroup[Exception]", exc).exceptions[0]
-    return exc

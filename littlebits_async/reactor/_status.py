@@ -9,6 +9,7 @@ from typing import Final
 
 from attrs import astuple
 
+from ..errors import LittleBitsError
 from ..models import ReactorStats, StreamState, StreamStatus
 from ..stream import StreamMachine
 from ._changes import Watchers
@@ -73,6 +74,8 @@ def paste_safe(status: StreamStatus) -> dict[str, object]:
 class Chronicle:
     """Tells of each change of a stream's state: to the log, to those who watch, and to later questions."""
 
+    _last_refusal: LittleBitsError | None = None
+
     def __init__(self) -> None:
         self.watchers = Watchers()
         self.recent: deque[tuple[datetime, str, StreamState, str]] = deque(maxlen=_REMEMBERED)
@@ -108,7 +111,11 @@ class Chronicle:
         if state in _AILING:
             # A stream that goes on failing is told once, until it has proved healthy.
             goes_on = machine.attempt > 1 or before is StreamState.STALLED
-            level = logging.DEBUG if device_id in self._warned and goes_on else logging.WARNING
+            told = device_id in self._warned and goes_on
+            if state is StreamState.FAILED:  # one refused token fails a thousand devices, and is one cause
+                told = told or machine.error_seen is self._last_refusal
+                self._last_refusal = machine.error_seen
+            level = logging.DEBUG if told else logging.WARNING
             _log.log(level, "device %s: %s: %s", device_id, state.value, machine.reason)
             self._warned.add(device_id)
         elif state is StreamState.LIVE and device_id in self._warned:

@@ -21,6 +21,7 @@ from ..auth import resolve_auth
 from ..backoff import RetryPolicy
 from ..budget import Budget, BudgetReport, Correctable, Grant, Priority, TokenBucket
 from ..errors import (
+    APIError,
     BudgetExhaustedError,
     InvalidArgumentError,
     LittleBitsError,
@@ -92,10 +93,8 @@ class Session:
         user_agent: str | None = None,
         hooks: Hooks | None = None,
     ) -> None:
-        if api_version not in (1, 2, 3):
-            raise InvalidArgumentError(f"api_version: 1, 2 or 3, not {api_version!r}")
-        if max_wait is not None and not max_wait >= 0:
-            raise InvalidArgumentError(f"max_wait: seconds from 0 on, or None, not {max_wait!r}")
+        _check_version(api_version)
+        _check_max_wait(max_wait)
         self._version: Literal[1, 2, 3] = api_version
         self._budget = TokenBucket() if budget is None else budget
         self._max_wait = max_wait
@@ -103,6 +102,7 @@ class Session:
         self._hold = RateLimitHold()
         self._hooks = None if hooks is None else GuardedHooks(hooks)
         self._outcomes: Counter[str] = Counter()
+        self._waiting: set[anyio.CancelScope] = set()
         self._client = Client(
             auth=resolve_auth(auth),
             base_url=base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL,
@@ -149,7 +149,9 @@ class Session:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close every connection and stream; later use raises SessionClosedError. Cost: nothing."""
+        """Close every connection and stream, and end every call; later use raises SessionClosedError. Cost: nothing."""
+        for scope in self._waiting:
+            scope.cancel()
         await self._client.aclose()
 
     async def diagnostics(self) -> dict[str, object]:
@@ -338,10 +340,11 @@ class Session:
 
         Args:
             device_id: The device.
-            timeout: Seconds from opening the stream to the first event.
+            timeout: Seconds from when the stream is open to the first event; opening it has the session's timeout.
 
         Raises:
-            StreamStalledError: No event came in time; the bit may be off line.
+            StreamStalledError: The stream was open, and no event came in time; the bit may be off line.
+            TransportError: The stream could not be opened.
 
         Source: spec/blog-python-and-the-cloud-api.txt, comments.
         """
@@ -350,10 +353,15 @@ class Session:
             raise InvalidArgumentError(f"timeout: seconds over 0, not {timeout!r}")
 
         async def first(grant: Grant) -> InputEvent:
-            with anyio.move_on_after(timeout):
-                opening = InputStream(device_id, stall_after=None, open_feed=lambda: self.open_input(device_id, grant))
-                async with opening as events:
-                    return await anext(events)
+            feed = await self.open_input(device_id, grant)
+            try:
+                with anyio.move_on_after(timeout):
+                    while True:
+                        for item in await feed.receive():
+                            if isinstance(item, InputEvent):
+                                return item
+            finally:
+                await feed.aclose()
             raise StreamStalledError(f"device {device_id}: no event in {timeout} s; the bit may be off line")
 
         return await self._attempts(first, label="read", priority=Priority.COMMAND, idempotent=call.idempotent)
@@ -447,13 +455,17 @@ class Session:
         Raises:
             BudgetExhaustedError: The wait would be longer than ``max_wait``.
         """
-        if self._hooks is None:
-            return await self._budget.acquire(priority=priority, label=label, max_wait=max_wait)
         asked_at = time.monotonic()
-        grant = await self._budget.acquire(priority=priority, label=label, max_wait=max_wait)
-        if (waited := time.monotonic() - asked_at) >= WORTH_TELLING:
-            self._hooks.budget_waited(label, waited)
-        return grant
+        with anyio.CancelScope() as scope:
+            self._waiting.add(scope)
+            try:
+                grant = await self._budget.acquire(priority=priority, label=label, max_wait=max_wait)
+            finally:
+                self._waiting.discard(scope)
+            if self._hooks is not None and (waited := time.monotonic() - asked_at) >= WORTH_TELLING:
+                self._hooks.budget_waited(label, waited)
+            return grant
+        raise SessionClosedError(f"{label}: the session was closed")
 
     async def send(self, call: wire.Call[T], grant: Grant) -> T:
         """Send one call, one try, for a request that the budget granted already.
@@ -498,8 +510,11 @@ class Session:
                 return await attempt(grant)
             except LittleBitsError as exc:
                 wait = self._retry.wait(exc, tried, idempotent=idempotent)
-                if wait is None or wait > max_wait:
+                # What the server asks for is a wait for the budget, its own; what we add against crowds is not.
+                asked = exc.retry_after or 0.0 if isinstance(exc, APIError) else 0.0
+                if wait is None or asked > max_wait:
                     raise
+                max_wait -= asked
                 refused = exc if isinstance(exc, RateLimitedError) else None
             await anyio.sleep(wait)
         raise AssertionError("unreachable")
@@ -507,6 +522,9 @@ class Session:
     async def _spend(
         self, grant: Grant, call: wire.Call[Q], request: Callable[[wire.Call[Q], Heard], Awaitable[T]]
     ) -> T:
+        if self._client.is_closed:
+            grant.cancel()
+            raise SessionClosedError(f"{call.method} {call.path}: the session is closed")
         sent_at = time.monotonic()
         status: int | None = None
 
@@ -543,6 +561,18 @@ class Session:
         if self._hooks is not None:
             seconds = time.monotonic() - sent_at
             self._hooks.request_done(RequestDone(call.method, call.path, status, seconds, error))
+
+
+def _check_version(version: object) -> None:
+    if type(version) is not int or version not in (1, 2, 3):  # True and 2.0 would be another path
+        raise InvalidArgumentError(f"api_version: 1, 2 or 3, not {version!r}")
+
+
+def _check_max_wait(seconds: object) -> None:
+    if seconds is None:
+        return
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0:
+        raise InvalidArgumentError(f"max_wait: seconds from 0 on, or None, not {seconds!r}")
 
 
 def _paste_safe(report: BudgetReport) -> dict[str, object]:

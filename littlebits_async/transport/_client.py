@@ -1,9 +1,8 @@
 """One try of one request: the httpx client, its headers, its time limit, its errors."""
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from typing import Any, Final, Literal, TypeVar
 
 import anyio
@@ -14,7 +13,6 @@ from .._version import __version__
 from ..errors import (
     APIError,
     DecodeError,
-    InvalidArgumentError,
     RequestTimeoutError,
     SessionClosedError,
     TransportError,
@@ -22,7 +20,9 @@ from ..errors import (
 from ..models import InputEvent
 from ..wire import Call, excerpt, read_error
 from ._bytes import ACCEPTED_ENCODING, ByteStream
-from ._connections import STREAM, SessionTransport, environment_proxy
+from ._checks import check_base_url, check_http2, check_proxy, check_timeout, check_user_agent
+from ._connections import STREAM, OwnTransport, SessionTransport, environment_proxy
+from ._discretion import keep_query_private, watch_logs
 from ._feed import Feed
 
 __all__ = ["DEFAULT_BASE_URL", "Client", "Heard"]
@@ -30,6 +30,8 @@ __all__ = ["DEFAULT_BASE_URL", "Client", "Heard"]
 DEFAULT_BASE_URL: Final = "https://api-http.littlebitscloud.cc"
 _MAX_ANSWER: Final = 16 * 2**20
 _MAX_ERROR: Final = 64 * 2**10
+_PATIENCE: Final = 2.0
+"""Seconds for the body of an error, whose status is known already."""
 
 T = TypeVar("T")
 Phase = Literal["pool", "connect", "send", "receive"]
@@ -52,7 +54,8 @@ class Client:
         user_agent: Sent as ``User-Agent``.
 
     Raises:
-        InvalidArgumentError: ``base_url``, ``timeout`` or ``proxy`` cannot be used, or ``http2`` lacks its extra.
+        InvalidArgumentError: ``base_url``, ``timeout``, ``proxy`` or ``user_agent`` cannot be used, or a package that
+            ``http2`` or a SOCKS proxy needs is missing.
     """
 
     def __init__(
@@ -69,12 +72,12 @@ class Client:
         http2: bool,
         user_agent: str | None,
     ) -> None:
-        if http2 and find_spec("h2") is None:
-            raise InvalidArgumentError("http2: the package h2 is missing; install littlebits-async[http2]")
-        self.base_url = _check_base_url(base_url)
+        http2 = check_http2(http2)
+        user_agent = check_user_agent(user_agent)
+        self.base_url = check_base_url(base_url)
         self._prefix = f"{str(self.base_url).rstrip('/')}/v{api_version}"
-        self._limits = timeout if isinstance(timeout, httpx.Timeout) else httpx.Timeout(_check_timeout(timeout))
-        self._total = None if isinstance(timeout, httpx.Timeout) else float(timeout)
+        self._total = None if isinstance(timeout, httpx.Timeout) else check_timeout(timeout)
+        self._limits = timeout if isinstance(timeout, httpx.Timeout) else httpx.Timeout(self._total)
         if transport is None:
             if proxy is None and trust_env:
                 proxy = environment_proxy(self.base_url)
@@ -82,14 +85,17 @@ class Client:
                 secure=self.base_url.scheme == "https",
                 ssl_context=ssl_context,
                 trust_env=trust_env,
-                proxy=_check_proxy(proxy),
+                proxy=check_proxy(proxy),
                 http2=http2,
             )
+            self.transport = type(transport).__name__
             self._first_phase: Phase = "pool"
         else:
+            self.transport = type(transport).__name__
+            transport = OwnTransport(transport)
             # A transport that does not tell how far it got may have sent everything.
             self._first_phase = "receive"
-        self.transport = type(transport).__name__
+        watch_logs()
         self._http = httpx.AsyncClient(
             auth=auth,
             headers={
@@ -101,8 +107,11 @@ class Client:
             follow_redirects=False,
             trust_env=False,
             transport=transport,
+            event_hooks={"request": [keep_query_private]},
         )
         self._streams: set[ByteStream] = set()
+        self._tries: set[anyio.CancelScope] = set()
+        self._try_ended = anyio.Event()
         self._closed = False
 
     @property
@@ -130,19 +139,15 @@ class Client:
         """
         request, progress = self._build(call)
 
-        async def attempt() -> T:
-            try:
-                with anyio.fail_after(self._total):
-                    response = await self._http.send(request, stream=True)
-                    heard(response.status_code, _lower(response.headers))
-                    body = await _read_all(response, _MAX_ANSWER if response.is_success else _MAX_ERROR)
-            except (httpx.HTTPError, httpx.StreamError, TimeoutError) as exc:
-                raise self._failure(exc, call, progress.phase) from exc
-            if not response.is_success:
-                raise _refusal(call, response, body)
-            return call.read(body)
+        async def work() -> T:
+            with anyio.fail_after(self._total):
+                response = await self._http.send(request, stream=True)
+                heard(response.status_code, _lower(response.headers))
+                if response.is_success:
+                    return call.read(await _read_all(response, f"{call.method} {call.path}"))
+            raise await _refusal(call, response, self._total)
 
-        return await run_in_child(attempt)
+        return await self._try(work, call, progress)
 
     async def open(self, call: Call[InputEvent | None], heard: Heard) -> Feed:
         """Open an input stream.
@@ -164,42 +169,63 @@ class Client:
         request.headers["Accept-Encoding"] = "identity"
         opened: list[ByteStream] = []
 
-        async def attempt() -> None:
-            try:
-                with anyio.fail_after(self._opening_limit()):
-                    response = await self._http.send(request, stream=True)
-                    heard(response.status_code, _lower(response.headers))
-                    if not _is_event_stream(response):
-                        body = await _read_all(response, _MAX_ERROR)
-                        if not response.is_success:
-                            raise _refusal(call, response, body)
-                        raise DecodeError(
-                            f"{call.method} {call.path}: {response.status_code} without an event stream",
-                            excerpt=excerpt(body),
-                        )
-            except (httpx.HTTPError, httpx.StreamError, TimeoutError) as exc:
-                raise self._failure(exc, call, progress.phase) from exc
-            opened.append(ByteStream(response))
+        async def work() -> None:
+            with anyio.fail_after(self._opening_limit()):
+                response = await self._http.send(request, stream=True)
+                heard(response.status_code, _lower(response.headers))
+                if _is_event_stream(response):
+                    opened.append(ByteStream(response))
+                    self._streams.update(opened)
+                    return
+            if not response.is_success:
+                raise await _refusal(call, response, self._opening_limit())
+            raise DecodeError(
+                f"{call.method} {call.path}: {response.status_code} without an event stream",
+                excerpt=excerpt(await _read_some(response, self._opening_limit())),
+            )
 
         try:
-            await run_in_child(attempt)
+            await self._try(work, call, progress)
         except BaseException:
-            for stream in opened:  # cancelled just when it had opened
-                await stream.aclose()
+            for stream in opened:  # cancelled, or closed, just when it had opened
+                await self._close_stream(stream)
             raise
-        self._streams.update(opened)
         return Feed(opened[0], call, self._close_stream)
 
     async def aclose(self) -> None:
-        """Close every stream and connection; later use raises SessionClosedError."""
+        """Close every stream and connection, and end every try; later use raises SessionClosedError."""
         self._closed = True
 
         async def close() -> None:
+            for scope in self._tries:
+                scope.cancel()
+            while self._tries:
+                self._try_ended = anyio.Event()
+                await self._try_ended.wait()
             while self._streams:
                 await self._streams.pop().aclose()
             await self._http.aclose()
 
         await run_to_end(close)
+
+    async def _try(self, work: Callable[[], Awaitable[T]], call: Call[Any], progress: "_Progress") -> T:
+        """Run one try where no cancellation can damage the pool, and where `aclose` can end it."""
+
+        async def attempt() -> T:
+            if self._closed:  # before this task had its turn
+                raise self._was_closed(call)
+            with anyio.CancelScope() as scope:
+                self._tries.add(scope)
+                try:
+                    return await work()
+                except (httpx.HTTPError, httpx.StreamError, TimeoutError) as exc:
+                    raise self._failure(exc, call, progress.phase) from exc
+                finally:
+                    self._tries.discard(scope)
+                    self._try_ended.set()
+            raise self._was_closed(call)
+
+        return await run_in_child(attempt)
 
     async def _close_stream(self, stream: ByteStream) -> None:
         self._streams.discard(stream)
@@ -218,6 +244,7 @@ class Client:
             json=call.body,
             extensions={"trace": progress.note, **(extensions or {})},
         )
+        request.stream = _Body(request.content)
         return request, progress
 
     def _stream_limits(self) -> dict[str, float | None]:
@@ -231,10 +258,14 @@ class Client:
         known = [seconds for seconds in phases if seconds is not None]
         return sum(known) if len(known) == len(phases) else None
 
+    @staticmethod
+    def _was_closed(call: Call[Any]) -> SessionClosedError:
+        return SessionClosedError(f"{call.method} {call.path}: the session was closed")
+
     def _failure(self, exc: Exception, call: Call[Any], phase: Phase) -> Exception:
         where = f"{call.method} {call.path}"
         if self._closed:
-            return SessionClosedError(f"{where}: the session was closed")
+            return self._was_closed(call)
         if isinstance(exc, httpx.DecodingError):
             return DecodeError(f"{where}: the answer's content encoding is broken")
         if isinstance(exc, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError | httpx.UnsupportedProtocol):
@@ -272,28 +303,65 @@ class _Progress:
             self.phase = "connect"
 
 
-async def _read_all(response: httpx.Response, limit: int) -> bytes:
+async def _read_all(response: httpx.Response, where: str) -> bytes:
     body = bytearray()
     stream = ByteStream(response)
     try:
         while chunk := await stream.receive():
             body += chunk
-            if len(body) > limit:
-                raise DecodeError(f"an answer of more than {limit} bytes", excerpt=excerpt(bytes(body[:1000])))
+            if len(body) > _MAX_ANSWER:
+                raise DecodeError(
+                    f"{where}: an answer of more than {_MAX_ANSWER} bytes", excerpt=excerpt(bytes(body[:1000]))
+                )
         return bytes(body)
     finally:
         await stream.aclose()
 
 
-def _refusal(call: Call[Any], response: httpx.Response, body: bytes) -> APIError:
+async def _read_some(response: httpx.Response, patience: float | None) -> bytes:
+    """Read what is to be had, in time, of a body that only explains: whatever is wrong with it, the status stands."""
+    body = bytearray()
+    stream = ByteStream(response)
+    try:
+        with anyio.move_on_after(min(_PATIENCE if patience is None else patience, _PATIENCE)):
+            while len(body) < _MAX_ERROR and (chunk := await stream.receive()):
+                body += chunk
+    except (httpx.HTTPError, httpx.StreamError):
+        pass
+    finally:
+        await stream.aclose()
+    return bytes(body[:_MAX_ERROR])
+
+
+async def _refusal(call: Call[Any], response: httpx.Response, patience: float | None) -> APIError:
     return read_error(
         method=call.method,
         path=call.path,
         status=response.status_code,
         headers=_lower(response.headers),
-        body=body,
+        body=await _read_some(response, patience),
         now=datetime.now(UTC),
     )
+
+
+class _Body(httpx.AsyncByteStream):
+    """A request's body. httpx's own is read by an async generator, which a cancelled write leaves suspended."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Pieces([self._data] if self._data else [])
+
+
+class _Pieces(AsyncIterator[bytes]):
+    def __init__(self, pieces: list[bytes]) -> None:
+        self._pieces = pieces
+
+    async def __anext__(self) -> bytes:
+        if not self._pieces:
+            raise StopAsyncIteration
+        return self._pieces.pop(0)
 
 
 def _lower(headers: httpx.Headers) -> Mapping[str, str]:
@@ -303,30 +371,3 @@ def _lower(headers: httpx.Headers) -> Mapping[str, str]:
 def _is_event_stream(response: httpx.Response) -> bool:
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     return response.status_code == 200 and kind == "text/event-stream"  # noqa: PLR2004
-
-
-def _check_base_url(text: str) -> httpx.URL:
-    try:
-        url = httpx.URL(text)
-    except (httpx.InvalidURL, TypeError) as exc:
-        raise InvalidArgumentError(f"base_url: {exc}") from None
-    if url.scheme not in ("http", "https") or not url.host:
-        raise InvalidArgumentError("base_url: an http or https URL with a host is needed")
-    if url.query or url.fragment or url.userinfo:
-        raise InvalidArgumentError("base_url: query, fragment and user name have no place in it")
-    return url
-
-
-def _check_timeout(seconds: float) -> float:
-    if isinstance(seconds, bool) or not 0 < seconds < float("inf"):
-        raise InvalidArgumentError(f"timeout: a positive number of seconds is needed, not {seconds!r}")
-    return seconds
-
-
-def _check_proxy(proxy: str | None) -> str | None:
-    if proxy is not None:
-        try:
-            httpx.Proxy(proxy)
-        except (httpx.InvalidURL, ValueError) as exc:
-            raise InvalidArgumentError(f"proxy: {type(exc).__name__}") from None
-    return proxy

@@ -12,17 +12,20 @@ from typing import Final
 from urllib.request import getproxies, proxy_bypass
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import httpx
 
 from .._tasks import run_to_end
+from ._discretion import sending_in_private
 
-__all__ = ["STREAM", "SessionTransport", "environment_proxy"]
+__all__ = ["STREAM", "OwnTransport", "SessionTransport", "environment_proxy"]
 
 STREAM: Final = "littlebits_async.stream"
 """The request extension that asks for a connection of its own."""
 
 _CALLS: Final = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=2.0)
+_PORTS: Final = {"http": 80, "https": 443}
 _ONE: Final = httpx.Limits(max_connections=1, max_keepalive_connections=0)
 
 # A path that died without a word (a router restarted, a cable cut) is found by the kernel after idle + count * interval
@@ -39,7 +42,9 @@ _KEEP_ALIVE: Final = [
 
 def environment_proxy(url: httpx.URL) -> str | None:
     """Return the proxy that the environment (``HTTPS_PROXY``, ``NO_PROXY``, …) names for a URL, if any."""
-    if proxy_bypass(url.host):
+    netloc = url.netloc.decode() if url.port else f"{url.netloc.decode()}:{_PORTS[url.scheme]}"
+    # With its port an IPv6 host stands in brackets; NO_PROXY may name it without.
+    if proxy_bypass(netloc) or proxy_bypass(url.host):
         return None
     proxies = getproxies()
     proxy = proxies.get(url.scheme) or proxies.get("all")
@@ -71,13 +76,14 @@ class SessionTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request over the pool, or over a connection of its own where it asks for one."""
         context = self._ssl_context or await self._load_context()
-        if request.extensions.get(STREAM):
-            return await self._open_stream(request, context)
-        if self._pool is None:
-            self._pool = httpx.AsyncHTTPTransport(
-                verify=context, proxy=self._proxy, http2=self._http2, limits=_CALLS, socket_options=_KEEP_ALIVE
-            )
-        return await self._pool.handle_async_request(request)
+        with sending_in_private():
+            if request.extensions.get(STREAM):
+                return await self._open_stream(request, context)
+            if self._pool is None:
+                self._pool = httpx.AsyncHTTPTransport(
+                    verify=context, proxy=self._proxy, http2=self._http2, limits=_CALLS, socket_options=_KEEP_ALIVE
+                )
+            return await self._pool.handle_async_request(request)
 
     async def aclose(self) -> None:
         """Close the pool; a stream is closed with its response."""
@@ -128,3 +134,54 @@ class _OwnedStream(httpx.AsyncByteStream):
             await self._body.aclose()
         finally:
             await self._connection.aclose()
+
+
+class OwnTransport(httpx.AsyncBaseTransport):
+    """A transport of the user's own, as polite as a socket: a body that never waits can be cancelled all the same.
+
+    Args:
+        transport: The user's.
+    """
+
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        self._transport = transport
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request over the user's transport."""
+        with sending_in_private():
+            response = await self._transport.handle_async_request(request)
+        if isinstance(response.stream, httpx.AsyncByteStream) and not response.is_stream_consumed:
+            response.stream = _PoliteStream(response.stream)
+        return response
+
+    async def aclose(self) -> None:
+        """Close the user's transport."""
+        await self._transport.aclose()
+
+
+class _PoliteStream(httpx.AsyncByteStream):
+    def __init__(self, body: httpx.AsyncByteStream) -> None:
+        self._body = body
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _PoliteChunks(self._body.__aiter__())
+
+    async def aclose(self) -> None:
+        await self._body.aclose()
+
+
+class _PoliteChunks(AsyncIterator[bytes]):
+    """No async generator: it has no frame that a cancellation leaves suspended."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+
+    async def __anext__(self) -> bytes:
+        try:
+            await anyio.lowlevel.checkpoint_if_cancelled()
+        except BaseException:
+            # A user's generator would stay suspended.
+            if (aclose := getattr(self._chunks, "aclose", None)) is not None:
+                await run_to_end(aclose)
+            raise
+        return await self._chunks.__anext__()

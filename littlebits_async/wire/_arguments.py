@@ -22,17 +22,22 @@ _MIN_INTERVAL_MS: Final = 200
 _MAX_EXACT: Final = 2**53 - 1
 """The largest whole number that JavaScript, which the cloud is written in, reads as it stands."""
 
+_MOST_BYTES: Final = {"device_id": 1024, "publisher_id": 1024, "subscriber_id": 8192}
+"""What goes into a URL is bounded, which as a whole is: 64 KiB in httpx, 8 KiB with many servers."""
+
 
 def text(name: str, value: object, *, empty: bool = False) -> str:
-    """A text that UTF-8 can carry."""
+    """A text that UTF-8 can carry, and where it goes into a URL one of a sane length."""
     if not isinstance(value, str):
         raise InvalidArgumentError(f"{name} must be a str, not {type(value).__name__}")
     if not value and not empty:
         raise InvalidArgumentError(f"{name} must not be empty")
     try:
-        value.encode()
+        size = len(value.encode())
     except UnicodeEncodeError:
         raise InvalidArgumentError(f"{name} holds a lone surrogate, which no request can carry") from None
+    if size > (most := _MOST_BYTES.get(name, size)):
+        raise InvalidArgumentError(f"{name} must be of {most} bytes at most, not {size}")
     return value
 
 

@@ -41,8 +41,7 @@ Handler = Callable[[Exchange], Awaitable[None]]
 
 
 def session_for(server: RawServer, **options: object) -> Session:
-    retry = RetryPolicy(backoff=QUICK)
-    return Session("token", base_url=server.url, retry=retry, **options)  # type: ignore[arg-type]  # per test
+    return Session("token", base_url=server.url, **{"retry": RetryPolicy(backoff=QUICK), **options})  # type: ignore[arg-type]  # per test
 
 
 def device_of(exchange: Exchange) -> str:
