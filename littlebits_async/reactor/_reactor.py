@@ -281,6 +281,8 @@ class InputReactor:
     def __aiter__(self) -> AsyncGenerator[InputEvent, None]:
         """Iterate over the events of all devices.
 
+        Cost: nothing; the streams are paid for as they open.
+
         Raises:
             AuthenticationError: The token was refused.
             NoStreamsLeftError: No device is left that could deliver; where they share one cause, that is raised.
@@ -290,7 +292,10 @@ class InputReactor:
         return Events(self._reader)
 
     def batches(self) -> AsyncGenerator[list[InputEvent], None]:
-        """Iterate over the events, as many at a time as are ready, one at least; raises as `__aiter__` does."""
+        """Iterate over the events, as many at a time as are ready, one at least; raises as `__aiter__` does.
+
+        Cost: nothing; the streams are paid for as they open.
+        """
         self._outlets.begin_own()
         return Batches(self._reader)
 
@@ -299,6 +304,8 @@ class InputReactor:
 
         Events may be missing after a reconnect, and where an overflow policy dropped some. None is told before a
         device's first event. Raises as `__aiter__` does.
+
+        Cost: nothing; the streams are paid for as they open.
         """
         self._outlets.begin_own()
         return EventsAndGaps(self._reader)
@@ -383,7 +390,7 @@ class InputReactor:
     # How the streams are
 
     def status(self, device_id: str) -> StreamStatus:
-        """Return how a device's stream is.
+        """Return how a device's stream is. Cost: nothing.
 
         Raises:
             KeyError: The device is not streamed.
@@ -391,7 +398,7 @@ class InputReactor:
         return status_of(self._links[device_id].machine)
 
     def statuses(self) -> Mapping[str, StreamStatus]:
-        """Return how each stream is, by device id."""
+        """Return how each stream is, by device id. Cost: nothing."""
         clock = Clock()
         return {device_id: status_of(link.machine, clock) for device_id, link in self._links.items()}
 
@@ -416,7 +423,7 @@ class InputReactor:
         return total([self._past, pushed, *map(self._stats_of, self._links.values())])
 
     def device_stats(self, device_id: str) -> ReactorStats:
-        """Return what happened to one device's events and stream so far.
+        """Return what happened to one device's events and stream so far. Cost: nothing.
 
         Raises:
             KeyError: The device is not streamed.

@@ -304,8 +304,9 @@ class Session:
     def inputs(self, device_id: str, *, stall_after: float | None = 30.0) -> InputStream:
         """Stream a device's input, once: ``async with session.inputs(id) as events: async for event in events: …``.
 
-        Entering returns when the stream is open. An event that cannot be used is skipped and counted. Use
-        `InputReactor` for reconnects, and for many devices.
+        Entering returns when the stream is open. An event that cannot be used is skipped and counted. A timeout of
+        your own around the iteration ends just that wait. Enter and leave in the same task. Use `InputReactor` for
+        reconnects, and for many devices.
 
         Cost: 1 request, at the priority of streams.
 
