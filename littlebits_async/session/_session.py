@@ -1,13 +1,9 @@
 """Session: one pool, one budget, typed calls."""
 
-import itertools
-import math
 import os
 import platform
 import ssl
-import time
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable
 from importlib.metadata import version
 from types import TracebackType
 from typing import Final, Literal, Self, TypeVar
@@ -19,32 +15,22 @@ from attrs import asdict
 from .. import wire
 from ..auth import resolve_auth
 from ..backoff import RetryPolicy
-from ..budget import Budget, BudgetReport, Correctable, Grant, Priority, TokenBucket
+from ..budget import Budget, BudgetReport, Grant, Priority, TokenBucket
 from ..errors import (
-    APIError,
-    BudgetExhaustedError,
     InvalidArgumentError,
-    LittleBitsError,
-    RateLimitedError,
-    SessionClosedError,
     StreamStalledError,
-    TransportError,
 )
-from ..hooks import GuardedHooks, Hooks, RequestDone
+from ..hooks import GuardedHooks, Hooks
 from ..models import AmplitudeEvent, Device, InputEvent, LightColor, LightMode, Subscription
-from ..transport import DEFAULT_BASE_URL, Client, Feed, Heard
-from ._hold import RateLimitHold
+from ..transport import DEFAULT_BASE_URL, Client, Feed
 from ._input_stream import InputStream
+from ._payer import Payer
 
 __all__ = ["Session"]
 
 BASE_URL_VARIABLE: Final = "LITTLEBITS_BASE_URL"
 
-WORTH_TELLING: Final = 0.001
-"""Seconds; a wait for the budget that is shorter was none."""
-
 T = TypeVar("T")
-Q = TypeVar("Q")
 
 
 class Session:
@@ -97,12 +83,8 @@ class Session:
         _check_max_wait(max_wait)
         self._version: Literal[1, 2, 3] = api_version
         self._budget = TokenBucket() if budget is None else budget
-        self._max_wait = max_wait
         self._retry = retry
-        self._hold = RateLimitHold()
         self._hooks = None if hooks is None else GuardedHooks(hooks)
-        self._outcomes: Counter[str] = Counter()
-        self._waiting: set[anyio.CancelScope] = set()
         self._client = Client(
             auth=resolve_auth(auth),
             base_url=base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL,
@@ -115,6 +97,7 @@ class Session:
             http2=http2,
             user_agent=user_agent,
         )
+        self._payer = Payer(self._client, budget=self._budget, max_wait=max_wait, retry=retry, hooks=self._hooks)
 
     def __repr__(self) -> str:
         state = "closed" if self._client.is_closed else "open"
@@ -150,8 +133,7 @@ class Session:
 
     async def aclose(self) -> None:
         """Close every connection and stream, and end every call; later use raises SessionClosedError. Cost: nothing."""
-        for scope in self._waiting:
-            scope.cancel()
+        self._payer.close()
         await self._client.aclose()
 
     async def diagnostics(self) -> dict[str, object]:
@@ -167,7 +149,7 @@ class Session:
             "transport": self._client.transport,
             "closed": self._client.is_closed,
             "open_streams": self._client.open_streams,
-            "requests": dict(self._outcomes),
+            "requests": dict(self._payer.outcomes),
             "budget": _paste_safe(await self._budget.report()),
         }
 
@@ -325,7 +307,7 @@ class Session:
             raise InvalidArgumentError(f"stall_after: seconds over 0, or None, not {stall_after!r}")
 
         async def open_feed() -> Feed:
-            return await self._attempts(
+            return await self._payer.attempts(
                 lambda grant: self.open_input(device_id, grant),
                 label="input",
                 priority=Priority.STREAM,
@@ -365,7 +347,7 @@ class Session:
                 await feed.aclose()
             raise StreamStalledError(f"device {device_id}: no event in {timeout} s; the bit may be off line")
 
-        return await self._attempts(first, label="read", priority=Priority.COMMAND, idempotent=call.idempotent)
+        return await self._payer.attempts(first, label="read", priority=Priority.COMMAND, idempotent=call.idempotent)
 
     async def open_input(self, device_id: str, grant: Grant) -> Feed:
         """Open a device's input, one try, for a request that the budget granted already.
@@ -382,7 +364,7 @@ class Session:
             The open stream; the caller closes it.
         """
         call = wire.inputs(device_id)
-        return await self._spend(grant, call, self._client.open)
+        return await self._payer.spend(grant, call, self._client.open)
 
     # Subscriptions
 
@@ -456,17 +438,7 @@ class Session:
         Raises:
             BudgetExhaustedError: The wait would be longer than ``max_wait``.
         """
-        asked_at = time.monotonic()
-        with anyio.CancelScope() as scope:
-            self._waiting.add(scope)
-            try:
-                grant = await self._budget.acquire(priority=priority, label=label, max_wait=max_wait)
-            finally:
-                self._waiting.discard(scope)
-            if self._hooks is not None and (waited := time.monotonic() - asked_at) >= WORTH_TELLING:
-                self._hooks.budget_waited(label, waited)
-            return grant
-        raise SessionClosedError(f"{label}: the session was closed")
+        return await self._payer.grant(priority=priority, label=label, max_wait=max_wait)
 
     async def send(self, call: wire.Call[T], grant: Grant) -> T:
         """Send one call, one try, for a request that the budget granted already.
@@ -479,89 +451,15 @@ class Session:
             call: What to send.
             grant: What `Budget.acquire` gave; refunded where the request surely was not sent.
         """
-        return await self._spend(grant, call, self._client.send)
+        return await self._payer.spend(grant, call, self._client.send)
 
     async def _call(self, call: wire.Call[T], label: str) -> T:
-        return await self._attempts(
+        return await self._payer.attempts(
             lambda grant: self.send(call, grant),
             label=label,
             priority=Priority.COMMAND,
             idempotent=call.idempotent,
         )
-
-    async def _attempts(
-        self, attempt: Callable[[Grant], Awaitable[T]], *, label: str, priority: Priority, idempotent: bool
-    ) -> T:
-        max_wait = math.inf if self._max_wait is None else self._max_wait
-        refused: RateLimitedError | None = None
-        for tried in itertools.count(1):
-            if self._client.is_closed:
-                raise SessionClosedError("the session is closed")
-            asked_at = time.monotonic()
-            try:
-                grant = await self.grant(
-                    priority=priority, label=label, max_wait=None if math.isinf(max_wait) else max_wait
-                )
-            except BudgetExhaustedError as exc:
-                if refused is not None:
-                    raise refused from exc
-                raise
-            max_wait = max(0.0, max_wait - (time.monotonic() - asked_at))
-            try:
-                return await attempt(grant)
-            except LittleBitsError as exc:
-                wait = self._retry.wait(exc, tried, idempotent=idempotent)
-                # What the server asks for is a wait for the budget, its own; what we add against crowds is not.
-                asked = exc.retry_after or 0.0 if isinstance(exc, APIError) else 0.0
-                if wait is None or asked > max_wait:
-                    raise
-                max_wait -= asked
-                refused = exc if isinstance(exc, RateLimitedError) else None
-            await anyio.sleep(wait)
-        raise AssertionError("unreachable")
-
-    async def _spend(
-        self, grant: Grant, call: wire.Call[Q], request: Callable[[wire.Call[Q], Heard], Awaitable[T]]
-    ) -> T:
-        if self._client.is_closed:
-            grant.cancel()
-            raise SessionClosedError(f"{call.method} {call.path}: the session is closed")
-        sent_at = time.monotonic()
-        status: int | None = None
-
-        def heard(said: int, headers: Mapping[str, str]) -> None:
-            nonlocal status
-            status = said
-            self._correct(headers)
-
-        try:
-            answer = await request(call, heard)
-        except LittleBitsError as exc:
-            if isinstance(exc, TransportError) and exc.surely_unsent:
-                grant.cancel()
-            else:
-                grant.sent()
-            self._note(call, status, sent_at, exc)
-            if isinstance(exc, RateLimitedError):
-                hold = self._hold.limited(sent_at=sent_at, now=time.monotonic(), retry_after=exc.retry_after)
-                if hold:
-                    await self._budget.penalize(hold)
-            raise
-        grant.sent()
-        self._note(call, status, sent_at, None)
-        self._hold.served(sent_at=sent_at)
-        return answer
-
-    def _correct(self, headers: Mapping[str, str]) -> None:
-        said = wire.read_rate_limit(headers)
-        if said is not None and isinstance(self._budget, Correctable):
-            self._budget.observe(limit=said.limit, remaining=said.remaining, reset=said.reset)
-
-    def _note(self, call: wire.Call[Q], status: int | None, sent_at: float, error: LittleBitsError | None) -> None:
-        self._outcomes[type(error).__name__ if status is None else str(status)] += 1
-        if self._hooks is not None:
-            seconds = time.monotonic() - sent_at
-            self._hooks.request_done(RequestDone(call.method, call.path, status, seconds, error))
 
 
 def _check_version(version: object) -> None:

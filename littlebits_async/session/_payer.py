@@ -1,0 +1,153 @@
+"""What a request costs and what becomes of it: the budget, further tries, holds, hooks."""
+
+import itertools
+import math
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeVar
+
+import anyio
+
+from ..backoff import RetryPolicy
+from ..budget import Budget, Correctable, Grant, Priority
+from ..errors import (
+    APIError,
+    BudgetExhaustedError,
+    LittleBitsError,
+    RateLimitedError,
+    SessionClosedError,
+    TransportError,
+)
+from ..hooks import Hooks, RequestDone
+from ..transport import Client, Heard
+from ..wire import Call, read_rate_limit
+from ._hold import RateLimitHold
+
+__all__ = ["Payer"]
+
+WORTH_TELLING: Final = 0.001
+"""Seconds; a wait for the budget that is shorter was none."""
+
+T = TypeVar("T")
+Q = TypeVar("Q")
+
+
+class Payer:
+    """Pays for a session's requests, tries them again, and tells what became of them.
+
+    Args:
+        client: Sends one try.
+        budget: Grants it.
+        max_wait: Seconds that a call may wait for the budget, over all its tries; None without bound.
+        retry: Which failures are worth another try.
+        hooks: Is told.
+
+    Attributes:
+        outcomes: How often each status came, or each error where none did.
+    """
+
+    def __init__(
+        self, client: Client, *, budget: Budget, max_wait: float | None, retry: RetryPolicy, hooks: Hooks | None
+    ) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self._client = client
+        self._budget = budget
+        self._max_wait = max_wait
+        self._retry = retry
+        self._hooks = hooks
+        self._hold = RateLimitHold()
+        self._waiting: set[anyio.CancelScope] = set()
+
+    def close(self) -> None:
+        """Have nobody wait for the budget any more."""
+        for scope in self._waiting:
+            scope.cancel()
+
+    async def grant(self, *, priority: Priority, label: str, max_wait: float | None) -> Grant:
+        """Ask the budget for a request."""
+        asked_at = time.monotonic()
+        with anyio.CancelScope() as scope:
+            self._waiting.add(scope)
+            try:
+                grant = await self._budget.acquire(priority=priority, label=label, max_wait=max_wait)
+            finally:
+                self._waiting.discard(scope)
+            if self._hooks is not None and (waited := time.monotonic() - asked_at) >= WORTH_TELLING:
+                self._hooks.budget_waited(label, waited)
+            return grant
+        raise SessionClosedError(f"{label}: the session was closed")
+
+    async def attempts(
+        self, attempt: Callable[[Grant], Awaitable[T]], *, label: str, priority: Priority, idempotent: bool
+    ) -> T:
+        """Have something tried, each time for a request that the budget grants, until it succeeds or is given up."""
+        max_wait = math.inf if self._max_wait is None else self._max_wait
+        refused: RateLimitedError | None = None
+        for tried in itertools.count(1):
+            if self._client.is_closed:
+                raise SessionClosedError("the session is closed")
+            asked_at = time.monotonic()
+            try:
+                grant = await self.grant(
+                    priority=priority, label=label, max_wait=None if math.isinf(max_wait) else max_wait
+                )
+            except BudgetExhaustedError as exc:
+                if refused is not None:
+                    raise refused from exc
+                raise
+            max_wait = max(0.0, max_wait - (time.monotonic() - asked_at))
+            try:
+                return await attempt(grant)
+            except LittleBitsError as exc:
+                wait = self._retry.wait(exc, tried, idempotent=idempotent)
+                # What the server asks for is a wait for the budget, its own; what we add against crowds is not.
+                asked = exc.retry_after or 0.0 if isinstance(exc, APIError) else 0.0
+                if wait is None or asked > max_wait:
+                    raise
+                max_wait -= asked
+                refused = exc if isinstance(exc, RateLimitedError) else None
+            await anyio.sleep(wait)
+        raise AssertionError("unreachable")
+
+    async def spend(self, grant: Grant, call: Call[Q], request: Callable[[Call[Q], Heard], Awaitable[T]]) -> T:
+        """Send one try for a request that was granted, and settle what it cost."""
+        if self._client.is_closed:
+            grant.cancel()
+            raise SessionClosedError(f"{call.method} {call.path}: the session is closed")
+        sent_at = time.monotonic()
+        status: int | None = None
+
+        def heard(said: int, headers: Mapping[str, str]) -> None:
+            nonlocal status
+            status = said
+            self._correct(headers)
+
+        try:
+            answer = await request(call, heard)
+        except LittleBitsError as exc:
+            if isinstance(exc, TransportError) and exc.surely_unsent:
+                grant.cancel()
+            else:
+                grant.sent()
+            self._note(call, status, sent_at, exc)
+            if isinstance(exc, RateLimitedError):
+                hold = self._hold.limited(sent_at=sent_at, now=time.monotonic(), retry_after=exc.retry_after)
+                if hold:
+                    await self._budget.penalize(hold)
+            raise
+        grant.sent()
+        self._note(call, status, sent_at, None)
+        self._hold.served(sent_at=sent_at)
+        return answer
+
+    def _correct(self, headers: Mapping[str, str]) -> None:
+        said = read_rate_limit(headers)
+        if said is not None and isinstance(self._budget, Correctable):
+            self._budget.observe(limit=said.limit, remaining=said.remaining, reset=said.reset)
+
+    def _note(self, call: Call[Q], status: int | None, sent_at: float, error: LittleBitsError | None) -> None:
+        self.outcomes[type(error).__name__ if status is None else str(status)] += 1
+        if self._hooks is not None:
+            seconds = time.monotonic() - sent_at
+            self._hooks.request_done(RequestDone(call.method, call.path, status, seconds, error))
