@@ -12,7 +12,7 @@ from ..errors import DecodeError, LittleBitsError, StreamError
 from ..models import InputEvent, StreamState
 from ..session import Session
 from ..stream import AskBudget, AskListing, Close, Command, Open, Read, StreamMachine, Wait
-from ..transport import Feed
+from ..transport import Feed, FeedItem
 from ._listing import Listing
 from ._outlets import Outlet, Outlets
 from ._reader import Entry
@@ -61,6 +61,7 @@ class Link:
         self._lifetime = anyio.CancelScope()
         self._running = False
         self._reading = False
+        self._delivering = False
         self._ended = anyio.Event()
 
     async def run(self) -> None:
@@ -89,6 +90,11 @@ class Link:
             await self._ended.wait()
 
     @property
+    def interruption(self) -> LittleBitsError | None:
+        """The error that ends it as soon as it has passed on what it has read."""
+        return self._interruption
+
+    @property
     def could_deliver(self) -> bool:
         """Whether an event may come without anybody's doing."""
         return self.nudged or self.machine.state is not StreamState.FAILED
@@ -102,7 +108,8 @@ class Link:
     def interrupt(self, error: LittleBitsError) -> None:
         """End what the link is doing, as if it had failed with ``error``."""
         self._interruption = error
-        self._activity.cancel()
+        if not self._delivering:  # what was read comes before the error
+            self._activity.cancel()
 
     def sweep(self, now: float) -> None:
         """Look whether the stream has fallen silent."""
@@ -170,25 +177,35 @@ class Link:
 
     async def _read(self, feed: Feed) -> NoReturn:
         """Read until the stream breaks."""
-        machine = self.machine
         while True:
             items = await feed.receive()
-            now = time.monotonic()
-            machine.received(now)
-            for item in items:
-                if isinstance(item, InputEvent):
-                    if machine.event(item, now):
-                        self.events += 1
-                        self._latest[machine.device_id] = item
-                        entry = Entry(item, machine.device_id, self.events, machine.gap_reason)
-                        if crowded := self._outlets.offer(machine.device_id, entry):
-                            await self._push_back(crowded, entry)
-                            now = time.monotonic()
-                elif isinstance(item, DecodeError):
-                    self.decode_errors += 1
-                    self._reject(machine.device_id, item)
-                else:
-                    machine.server_wait(item.milliseconds)
+            self._delivering = True
+            try:
+                await self._deliver(items)
+            finally:
+                self._delivering = False
+            if self._interruption is not None:
+                self._activity.cancel()  # which the next read meets
+
+    async def _deliver(self, items: list[FeedItem]) -> None:
+        """Pass on what one read brought."""
+        machine = self.machine
+        now = time.monotonic()
+        machine.received(now)
+        for item in items:
+            if isinstance(item, InputEvent):
+                if machine.event(item, now):
+                    self.events += 1
+                    self._latest[machine.device_id] = item
+                    entry = Entry(item, machine.device_id, self.events, machine.gap_reason)
+                    if crowded := self._outlets.offer(machine.device_id, entry):
+                        await self._push_back(crowded, entry)
+                        now = time.monotonic()
+            elif isinstance(item, DecodeError):
+                self.decode_errors += 1
+                self._reject(machine.device_id, item)
+            else:
+                machine.server_wait(item.milliseconds)
 
     async def _push_back(self, crowded: list[Outlet], entry: Entry) -> None:
         """Pass an event on where there is room at last; nothing is read meanwhile, so that the socket fills."""

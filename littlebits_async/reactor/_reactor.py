@@ -147,7 +147,7 @@ class InputReactor:
 
     def _stop(self) -> None:
         if not self._closing:
-            self._verdict = self._ending()
+            self._verdict = self._ending(leaving=True)
             self._closing = True
         if self._streams is not None:
             self._streams.cancel_scope.cancel()
@@ -360,13 +360,13 @@ class InputReactor:
         if self._closing:
             raise StopAsyncIteration
 
-    def _ending(self) -> Exception | None:
-        """Return the error that ends the iteration, if there is one."""
+    def _ending(self, *, leaving: bool = False) -> Exception | None:
+        """Return the error that ends the iteration, if there is one; when leaving, also one that is still to come."""
         if self._crash is not None:
             return self._crash
         if self._closing:
             return self._verdict
-        causes = self._causes()
+        causes = self._causes(leaving=leaving)
         for error in causes.values():
             if isinstance(error, AuthenticationError | SessionClosedError) or len(causes) == 1:
                 return error
@@ -375,14 +375,16 @@ class InputReactor:
         listed = ", ".join(list(causes)[:5]) + (", …" if len(causes) > 5 else "")  # noqa: PLR2004
         return NoStreamsLeftError(f"no device is left that could deliver: {listed}", causes=causes)
 
-    def _causes(self) -> Mapping[str, LittleBitsError]:
+    def _causes(self, *, leaving: bool) -> Mapping[str, LittleBitsError]:
         """Return why each device and source cannot deliver, or nothing where one still could."""
         if any(attachment.active for attachment in self._attachments):
             return {}
         causes = {str(attachment): attachment.error for attachment in self._attachments if attachment.error is not None}
         for device_id, link in self._links.items():
             error = link.machine.error_seen
-            if link.could_deliver or error is None:
+            if leaving and link.interruption is not None:
+                error = link.interruption
+            elif link.could_deliver or error is None:
                 return {}
             causes[device_id] = error
         return causes

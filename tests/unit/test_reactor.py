@@ -318,6 +318,51 @@ async def test_queued_events_come_before_the_error() -> None:
                 await anext(aiter(reactor))
 
 
+async def ten_at_once(exchange: Exchange) -> None:
+    await exchange.open_stream()
+    await exchange.chunk(b"".join(event_bytes(number, number) for number in range(1, 11)))
+    await hold(exchange)
+
+
+async def test_what_was_read_comes_before_another_devices_401_though_it_waits_for_room() -> None:
+    handler = script(a=[ten_at_once], b=[refuse(401)])
+    async with raw_server(handler) as server, session_for(server) as session:
+        async with InputReactor(session, ["a"], buffer=3) as reactor:
+            await until(reactor, "a", StreamState.LIVE)
+            await anyio.wait_all_tasks_blocked()
+            reactor.add("b")
+            await until(reactor, "b", StreamState.FAILED)
+            assert [event.timestamp_ms for event in await take(reactor, 10)] == list(range(1, 11))
+            with anyio.fail_after(5), pytest.raises(AuthenticationError):
+                await anext(aiter(reactor))
+
+
+async def test_a_401_is_raised_on_leaving_though_another_device_waits_for_room() -> None:
+    handler = script(a=[ten_at_once], b=[refuse(401)])
+    async with raw_server(handler) as server, session_for(server) as session:
+        with pytest.raises(AuthenticationError):
+            async with InputReactor(session, ["a"], buffer=3) as reactor:
+                await until(reactor, "a", StreamState.LIVE)
+                await anyio.wait_all_tasks_blocked()
+                reactor.add("b")
+                await until(reactor, "b", StreamState.FAILED)
+        await server.until_connections(0)
+
+
+async def test_the_servers_retry_is_the_least_wait() -> None:
+    async def asks(exchange: Exchange) -> None:
+        await exchange.open_stream()
+        await exchange.chunk(b"retry: 60000\n\n")
+        await end(exchange)
+
+    async with raw_server(asks) as server, session_for(server) as session:
+        async with InputReactor(session, ["a"], backoff=QUICK) as reactor:
+            await until(reactor, "a", StreamState.BACKING_OFF)
+            status = reactor.status("a")
+            assert status.retry_at is not None
+            assert 59 < (status.retry_at - status.since).total_seconds() < 61
+
+
 async def test_an_error_that_nobody_iterated_to_see_is_raised_on_leaving() -> None:
     async with raw_server(refuse(401)) as server, session_for(server) as session:
         with pytest.raises(AuthenticationError):
