@@ -23,7 +23,7 @@ from typing import Final
 
 from attrs import frozen
 
-from .backoff import Backoff
+from .backoff import LONGEST_ASKED_WAIT, Backoff
 from .errors import (
     APIError,
     AuthenticationError,
@@ -41,7 +41,6 @@ LISTING_EVERY: Final = 60.0
 """Seconds between two listings of all devices, at least."""
 
 RETRY_REFUSED_AFTER: Final = 15 * 60.0
-LONGEST_SERVER_WAIT: Final = 3600.0
 SLOW_SCHEDULE_BASE: Final = 60.0
 SLOW_SCHEDULE_CAP: Final = 3600.0
 GAP_FACTOR: Final = 3.0
@@ -251,7 +250,7 @@ class StreamMachine:
 
     def server_wait(self, milliseconds: int) -> None:
         """The server named the least wait before a reconnect (``retry:``)."""
-        self._server_wait = min(milliseconds / 1000, LONGEST_SERVER_WAIT)
+        self._server_wait = min(milliseconds / 1000, LONGEST_ASKED_WAIT)
 
     def paused(self, now: float) -> None:
         """Reading stopped, since the consumer is behind: the clock of silence stops."""
@@ -288,7 +287,7 @@ class StreamMachine:
             least = max(least, exc.retry_after)
         if isinstance(exc, BudgetExhaustedError):
             least = max(least, exc.wait)
-        delay = self._delay(min(least, LONGEST_SERVER_WAIT))
+        delay = self._delay(min(least, LONGEST_ASKED_WAIT))
         return self._wait(StreamState.BACKING_OFF, now, delay, reason=str(exc), error=exc)
 
     def listed(self, listing: Mapping[str, Device] | None, now: float) -> Command:

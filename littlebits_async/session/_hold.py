@@ -2,10 +2,11 @@
 
 from typing import Final
 
+from ..backoff import LONGEST_ASKED_WAIT
+
 __all__ = ["RateLimitHold"]
 
 FIRST: Final = 60.0
-LONGEST: Final = 3600.0
 
 
 class RateLimitHold:
@@ -25,9 +26,9 @@ class RateLimitHold:
             if self._began is not None and sent_at < self._began:
                 return 0.0
             seconds = self._next
-            self._next = min(2 * self._next, LONGEST)
+            self._next = min(2 * self._next, LONGEST_ASKED_WAIT)
         else:
-            seconds = min(retry_after, LONGEST)
+            seconds = min(retry_after, LONGEST_ASKED_WAIT)
         self._began = now
         return seconds
 

@@ -241,9 +241,10 @@ async def test_a_compressed_answer_is_read() -> None:
 
 async def test_an_answer_that_blows_up_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("littlebits_async.transport._bytes._MAX_INFLATED", 1000)
-    bomb = reply(200, gzip.compress(b" " * 10_000), headers={"Content-Encoding": "gzip"})
+    # A good answer but for its size: without the bound it would be read.
+    bomb = reply(200, gzip.compress(json.dumps([DEVICE] * 100).encode()), headers={"Content-Encoding": "gzip"})
     async with raw_server(bomb) as server, session_for(server) as session:
-        with pytest.raises(DecodeError):
+        with pytest.raises(DecodeError, match="content encoding"):
             await session.devices()
 
 
@@ -384,6 +385,20 @@ async def test_without_retry_after_the_hold_doubles_from_a_minute() -> None:
         with pytest.raises(RateLimitedError):
             await session.devices()
     assert budget.holds == [60.0, 120.0, 240.0]
+
+
+async def test_an_answer_in_between_ends_the_doubling() -> None:
+    budget = RecordingBudget()
+    options = {"budget": budget, "retry": RetryPolicy(attempts=1)}
+    handler = answers(reply(429), reply(429), reply(200, []), reply(429))
+    async with raw_server(handler) as server, session_for(server, **options) as session:
+        for expected in (RateLimitedError, RateLimitedError, None, RateLimitedError):
+            if expected is None:
+                assert await session.devices() == []
+            else:
+                with pytest.raises(expected):
+                    await session.devices()
+    assert budget.holds == [60.0, 120.0, 60.0]
 
 
 async def test_a_429_is_raised_as_such_when_the_hold_is_longer_than_allowed() -> None:
