@@ -5,6 +5,7 @@ from collections.abc import Generator
 
 import httpx
 
+from ._tracebacks import discreet
 from .errors import InvalidArgumentError
 
 __all__ = ["TOKEN_VARIABLE", "BearerAuth", "resolve_auth"]
@@ -27,6 +28,7 @@ class BearerAuth(httpx.Auth):
     # `vars()` does not show a slot, nor does whoever prints an object's attributes.
     __slots__ = ("_header",)
 
+    @discreet
     def __init__(self, token: str) -> None:
         # Never the token itself in a message: it may be right but for one character.
         if not isinstance(token, str):  # pyright: ignore[reportUnnecessaryIsInstance] - says who reads no types

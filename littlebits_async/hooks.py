@@ -43,7 +43,7 @@ class Hooks(Protocol):
         ...
 
     def stream_changed(self, status: StreamStatus, /) -> None:
-        """A device's stream is in another state."""
+        """A device's stream is in another state, or its next try at another time."""
         ...
 
     def event_dropped(self, device_id: str, /) -> None:

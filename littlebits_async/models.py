@@ -7,12 +7,13 @@ Source: spec/cloud-api-v2.txt (devices, subscriptions), spec/blog-python-and-the
 spec/cloud-http-api-v1-and-webhooks.md (amplitude events).
 """
 
+import re
 from collections.abc import AsyncIterator, Collection
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
 from .errors import LittleBitsError
 
@@ -109,18 +110,25 @@ class AccessPoint:
     strength: int | None = None
 
 
+def _without_key(subscriber_id: str) -> str:
+    scheme, found, rest = subscriber_id.partition("://")
+    host = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
+    return repr(f"{scheme}://{host}/…" if found else subscriber_id)
+
+
 @frozen
 class Subscription:
     """A publisher's events, and who is told of them.
 
     Attributes:
         publisher_id: The device whose input is told.
-        subscriber_id: The device that follows, or the URL that is called.
+        subscriber_id: The device that follows, or the URL that is called; its repr is the host alone, as user, path and
+            query of such URLs are often keys.
         events: Names of the events, mostly those of `AmplitudeEvent`; empty where the server did not say.
     """
 
     publisher_id: str
-    subscriber_id: str
+    subscriber_id: str = field(repr=_without_key)
     events: tuple[str, ...] = ()
 
 
@@ -214,7 +222,7 @@ class StreamStatus:
         state: The state.
         since: When the state was entered.
         attempt: Tries since the stream last proved healthy; 0 while it is.
-        retry_at: When the next try is due, where one is.
+        retry_at: When the next try is due, where one is; an estimate, or None, while it waits for the budget.
         last_event_at: When the last event was received.
         reason: Why it is in this state, in a few words; empty where there is nothing to say.
         error: The error that led here, where one did.

@@ -1,9 +1,12 @@
 """One device's input stream as a state machine; no I/O, no clock.
 
-Its driver tells it what happened (`granted`, `opened`, `received`, `event`, `closed`, `error`, `listed`, `tick`) and
-does what it answers (`AskBudget`, `AskListing`, `Open`, `Read`, `Close`, `Wait`). All timing of a stream is decided
-here: backoff after a failure, what counts as silence, when a refused device is tried again. Times are seconds of any
-clock that never goes back.
+Its driver tells it what happened (`queued`, `granted`, `opened`, `received`, `event`, `closed`, `error`, `listed`,
+`tick`) and does what it answers (`AskBudget`, `AskListing`, `Open`, `Read`, `Close`, `Wait`). All timing of a stream is
+decided here: backoff after a failure, what counts as silence, when a refused device is tried again. Times are seconds
+of any clock that never goes back.
+
+It may be told anything at any time. What answers a command that no longer stands, or that was never given, comes to
+nothing: it is a tick, so that a grant is never spent on a second connection, and nothing outlives `removed`.
 
 ```
         start ─→ WAITING_FOR_BUDGET ─granted→ CONNECTING ─opened→ LIVE ⇄ QUIET
@@ -31,6 +34,7 @@ from .errors import (
     LittleBitsError,
     NotFoundError,
     SessionClosedError,
+    StreamClosedError,
     StreamStalledError,
 )
 from .models import Device, InputEvent, StreamState
@@ -85,6 +89,7 @@ class Wait:
 
 
 Command = AskBudget | AskListing | Open | Read | Close | Wait
+_CONNECTED: Final = (Read, Close)
 
 
 class StreamMachine:
@@ -103,6 +108,7 @@ class StreamMachine:
     """
 
     __slots__ = (
+        "_asked",
         "_backoff",
         "_connection_events",
         "_event_gap",
@@ -170,6 +176,7 @@ class StreamMachine:
         self.gap_reason: str | None = None
         """Why events may be missing before the last one that was passed on; None where none are."""
 
+        self._asked: type[Command] | None = None  # what is to be done, and answered; None before `start`
         self._opened = False
         self._interruption = ""
         self._server_wait = 0.0
@@ -189,44 +196,59 @@ class StreamMachine:
     # What happened -------------------------------------------------------------------------------------------------
 
     def start(self, now: float) -> Command:
-        """Begin, or begin again."""
-        self._slowed = False
-        self._enter(StreamState.WAITING_FOR_BUDGET, now, reason=self.reason, error=self.error_seen)
-        return AskBudget()
+        """Begin."""
+        return self._ask_budget(now) if self._asked is None else self.tick(now)
+
+    def queued(self, seconds: float, now: float) -> None:
+        """The budget lets it wait, for so many seconds as it seems."""
+        if self._asked is AskBudget:
+            self.retry_at = now + seconds
+            self._on_change(self)
+
+    def overdue(self, now: float) -> bool:
+        """Whether the budget lets it wait longer than it seemed, so that `queued` has news."""
+        return self._asked is AskBudget and self.retry_at is not None and now >= self.retry_at
 
     def granted(self, now: float) -> Command:
         """The budget granted a request."""
+        if self._asked is not AskBudget:
+            return self.tick(now)
         self.attempt += 1
         if self._opened:
             self.reconnects += 1
-        self._enter(StreamState.CONNECTING, now, reason=self.reason, error=self.error_seen)
-        return Open()
+        return self._enter(StreamState.CONNECTING, now, Open(), reason=self.reason, error=self.error_seen)
 
     def opened(self, now: float) -> Command:
-        """The server answered with an event stream."""
+        """The server answered with an event stream; one that is not wanted any more is to be closed."""
+        if self._asked is not Open:
+            return self.tick(now) if self._asked in _CONNECTED else Close()
         self._opened = True
         self._interruption = self.reason
         self._heard_at = self._seen_event_at = now
         self._first_event_at = None
         self._connection_events = 0
         self._paused_at = None
-        self._enter(StreamState.LIVE, now)
-        return Read()
+        return self._enter(StreamState.LIVE, now, Read())
 
     def received(self, now: float) -> None:
         """Bytes came, of whatever kind."""
+        if self._asked not in _CONNECTED:
+            return
         self._gap = max(self._gap, now - self._heard_at)
         self._heard_at = now
 
     def event(self, event: InputEvent, now: float) -> bool:
         """An event came; return whether it is to be passed on.
 
-        False for the repeat of the last event on a new connection, as servers send the newest value at once.
+        False for the repeat of the last event on a new connection, as servers send the newest value at once, and for
+        what comes without a connection.
 
         Args:
             event: The event.
             now: When it was read; a pause may have passed since.
         """
+        if self._asked not in _CONNECTED:
+            return False
         key = (event.device_id, event.timestamp_ms)
         self._connection_events += 1
         self.gap_reason = None
@@ -245,12 +267,12 @@ class StreamMachine:
         self._seen_event_at = max(self._seen_event_at, now)
         self._silent_openings = 0
         if self.state is StreamState.QUIET:
-            self._enter(StreamState.LIVE, now)
+            self._enter(StreamState.LIVE, now, Read())
         return True
 
     def server_wait(self, milliseconds: int) -> None:
         """The server named the least wait before a reconnect (``retry:``)."""
-        self._server_wait = min(milliseconds / 1000, LONGEST_ASKED_WAIT)
+        self._server_wait = min(milliseconds, LONGEST_ASKED_WAIT * 1000) / 1000
 
     def paused(self, now: float) -> None:
         """Reading stopped, since the consumer is behind: the clock of silence stops."""
@@ -262,24 +284,33 @@ class StreamMachine:
         if self._paused_at is not None:
             pause = now - self._paused_at
             self._paused_at = None
-            self._heard_at += pause
-            self._seen_event_at += pause
+            self._heard_at = min(now, self._heard_at + pause)
+            self._seen_event_at = min(now, self._seen_event_at + pause)
 
     def closed(self, now: float) -> Command:
-        """The connection was closed on this side, as `Close` asked."""
-        return self._after_silence(now)
+        """The connection was closed on this side: as `Close` asked, or it has failed."""
+        if self._asked is Close:
+            return self._after_silence(now)
+        if self._asked is Read:
+            return self.error(StreamClosedError(f"device {self.device_id}: the stream was closed"), now)
+        return self.tick(now)
 
     def error(self, exc: LittleBitsError, now: float) -> Command:
-        """Opening or reading failed, or the server ended the stream."""
+        """What was being done has failed, or was given up for this; nothing is open any more.
+
+        A refused token or a closed session ends whatever is being done, and nothing that fails later makes up for it.
+        """
+        final = isinstance(exc, AuthenticationError | SessionClosedError)
+        if self.state is StreamState.CLOSED or (self.state is StreamState.FAILED and not final):
+            return self.tick(now)
         self._paused_at = self._refusal = None
         self._slowed = False
         self._count_failure()
-        if isinstance(exc, AuthenticationError | SessionClosedError):
-            self._enter(StreamState.FAILED, now, reason=str(exc), error=exc)
-            return Wait(None)
-        if isinstance(exc, NotFoundError):
+        if final:
+            return self._enter(StreamState.FAILED, now, Wait(None), reason=str(exc), error=exc)
+        if isinstance(exc, NotFoundError) and self._asked is Open:
             self._refusal = exc  # a bit that is off line may look like this too
-            return AskListing()
+            return self._ask_listing()
         if isinstance(exc, APIError) and 400 <= exc.status < 500 and exc.status not in _PASSING:  # noqa: PLR2004
             return self._refused(exc, now)
         least = self._server_wait
@@ -292,10 +323,12 @@ class StreamMachine:
 
     def listed(self, listing: Mapping[str, Device] | None, now: float) -> Command:
         """The listing came: which devices there are, or None where it was not to be had."""
+        if self._asked is not AskListing:
+            return self.tick(now)
         refusal, self._refusal = self._refusal, None
         device = None if listing is None else listing.get(self.device_id)
         if device is None:
-            return self.start(now) if refusal is None else self._refused(refusal, now)
+            return self._ask_budget(now) if refusal is None else self._refused(refusal, now)
         if device.input_interval_ms is not None:
             self.interval = device.input_interval_ms / 1000
         if device.is_connected is False:
@@ -305,7 +338,7 @@ class StreamMachine:
             self._silent_openings = max(self._silent_openings + 1, 2)
             delay = self._slow_delay()
             return self._wait(StreamState.OFFLINE, now, delay, reason="listed, but not to be found", error=refusal)
-        return self.start(now)
+        return self._ask_budget(now)
 
     def tick(self, now: float) -> Command:
         """Time has passed."""
@@ -315,8 +348,8 @@ class StreamMachine:
             if self.retry_at is None or now < self.retry_at:
                 return Wait(self.retry_at)
             if self._slowed or self.state is StreamState.OFFLINE:
-                return AskListing()
-            return self.start(now)
+                return self._ask_listing()
+            return self._ask_budget(now)
         if self.state is StreamState.STALLED:
             return Close()
         return Wait(None)
@@ -325,12 +358,12 @@ class StreamMachine:
         """Someone asked for a device again: a failed one is tried at once."""
         if self.state is StreamState.FAILED:
             self.attempt = 0
-            return self.start(now)
+            return self._ask_budget(now)
         return Wait(self.retry_at)
 
     def removed(self, now: float) -> None:
         """The device is no longer wanted."""
-        self._enter(StreamState.CLOSED, now)
+        self._enter(StreamState.CLOSED, now, Wait(None))
 
     # What follows --------------------------------------------------------------------------------------------------
 
@@ -339,6 +372,14 @@ class StreamMachine:
         if self._stall_after is None:
             return None
         return max(self._stall_after, GAP_FACTOR * self._gap, GAP_FACTOR * self.interval)
+
+    def _ask_budget(self, now: float) -> Command:
+        self._slowed = False
+        return self._enter(StreamState.WAITING_FOR_BUDGET, now, AskBudget(), reason=self.reason, error=self.error_seen)
+
+    def _ask_listing(self) -> Command:
+        self._asked = AskListing
+        return AskListing()
 
     def _watch(self, now: float) -> Command:
         if self._paused_at is not None:
@@ -354,15 +395,14 @@ class StreamMachine:
         if self._quiet_after is not None and eventless >= max(self._quiet_after, usual):
             return self._stall(now, f"no event came for {eventless:.3g} s")
         if self.state is StreamState.LIVE and silence is not None and eventless >= max(silence, usual):
-            self._enter(StreamState.QUIET, now, reason=f"no event came for {eventless:.3g} s")
+            self._enter(StreamState.QUIET, now, Read(), reason=f"no event came for {eventless:.3g} s")
         return Read()
 
     def _stall(self, now: float, reason: str) -> Command:
         self.stalls += 1
         self._count_failure()
         error = StreamStalledError(f"device {self.device_id}: {reason}; the bit may be off line")
-        self._enter(StreamState.STALLED, now, reason=reason, error=error)
-        return Close()
+        return self._enter(StreamState.STALLED, now, Close(), reason=reason, error=error)
 
     def _after_silence(self, now: float) -> Command:
         self._silent_openings += 1
@@ -390,22 +430,25 @@ class StreamMachine:
     def _wait(
         self, state: StreamState, now: float, seconds: float, *, reason: str, error: LittleBitsError | None
     ) -> Command:
-        self._enter(state, now, reason=reason, error=error, retry_at=now + seconds)
-        return Wait(self.retry_at)
+        retry_at = now + seconds
+        return self._enter(state, now, Wait(retry_at), reason=reason, error=error, retry_at=retry_at)
 
     def _enter(
         self,
         state: StreamState,
         now: float,
+        command: Command,
         *,
         reason: str = "",
         error: LittleBitsError | None = None,
         retry_at: float | None = None,
-    ) -> None:
+    ) -> Command:
         if state is not self.state:
             self.since = now
         self.state = state
+        self._asked = type(command)
         self.reason = reason
         self.error_seen = error
         self.retry_at = retry_at
         self._on_change(self)
+        return command

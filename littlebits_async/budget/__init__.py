@@ -5,8 +5,17 @@
 Source: spec/cloud-api-v2.txt, "Rate limiting": 1800 requests an hour for each API key or app.
 """
 
-from ._api import Budget, BudgetReport, Correctable, Grant, Priority
+from ._api import Budget, BudgetReport, Correctable, Grant, Predictable, Priority
 from ._bucket import TokenBucket
 from ._unlimited import Unlimited
 
-__all__ = ["Budget", "BudgetReport", "Correctable", "Grant", "Priority", "TokenBucket", "Unlimited"]
+__all__ = [
+    "Budget",
+    "BudgetReport",
+    "Correctable",
+    "Grant",
+    "Predictable",
+    "Priority",
+    "TokenBucket",
+    "Unlimited",
+]

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from ..errors import InvalidArgumentError
 
-__all__ = ["Budget", "BudgetReport", "Correctable", "Grant", "Priority", "check_not_negative"]
+__all__ = ["Budget", "BudgetReport", "Correctable", "Grant", "Predictable", "Priority", "check_not_negative"]
 
 
 class Priority(IntEnum):
@@ -26,10 +26,15 @@ class Grant:
     """Leave to send one request. Ignoring it is fine: it then counts from the moment it was given.
 
     The first call of either method settles the grant; later calls have no effect. As they stand here both do nothing,
-    which suits a budget that cannot take anything back.
+    which suits a budget that cannot take anything back, nor hold.
     """
 
     __slots__ = ()
+
+    @property
+    def hold(self) -> float:
+        """Seconds for which it must not be used, since a 429 came after it was given; 0.0 where none did."""
+        return 0.0
 
     def sent(self) -> None:
         """Say that the request goes out now: its hour starts at this moment, not when it was granted."""
@@ -79,6 +84,19 @@ class Correctable(Protocol):
             limit: The server's limit.
             remaining: How many the server has left.
             reset: Seconds from now until the server counts anew.
+        """
+        ...
+
+
+@runtime_checkable
+class Predictable(Protocol):
+    """A budget that can tell how long a wait would be."""
+
+    def expected_wait(self, *, priority: Priority = Priority.COMMAND) -> float | None:
+        """Estimate for how many seconds one who asks now would wait, None where that cannot be told.
+
+        Args:
+            priority: Who goes first.
         """
         ...
 

@@ -111,6 +111,17 @@ class TokenBucket:
             return self._queue.ask(now, priority, label)
         return Spent(self._queue, due, priority, label)
 
+    def expected_wait(self, *, priority: Priority = Priority.COMMAND) -> float:
+        """Estimate for how many seconds one who asks now would wait, 0.0 where not at all.
+
+        Exact where nobody of another class waits, and nobody asks or leaves later; a 429 can make it longer.
+
+        Args:
+            priority: Who goes first.
+        """
+        now = self._clock()
+        return self._ledger.expected_at(now, priority) - now
+
     async def penalize(self, seconds: float) -> None:
         """Grant nothing for so many seconds: the server said 429. Then all go on at once.
 

@@ -183,12 +183,17 @@ class Ledger:
             self._ranks[at:at] = bytes([_ELSEWHERE]) * surplus
             self._labels[at:at] = [""] * surplus
 
+    def expected_at(self, now: float, priority: Priority) -> float:
+        """Estimate when one who asks now is served; exact where only its own class waits and nobody else comes.
+
+        Beyond one span it is the end of the span in which that will be.
+        """
+        spare = 0 if priority is Priority.COMMAND else self.reserved
+        return self._served_by(now, sum(self.waiting[: priority + 1]) + 1, spare)
+
     def everybody_served_by(self, now: float) -> float:
         """Tell by when all who wait will surely have been served, if nobody else comes."""
-        needed = self._anyone + self.reserved - self.free(now)
-        if needed > len(self._dues):
-            return math.inf
-        return max(self.hold_until, self._dues[needed - 1] if needed > 0 else now)
+        return self._served_by(now, self._anyone, self.reserved)
 
     def served_at(self, now: float, priority: Priority, ahead: int) -> float:
         """Predict when one is served who has so many of the same class ahead, if nobody else comes or leaves.
@@ -233,6 +238,15 @@ class Ledger:
         self._ranks.append(priority)
         self._labels.append(label)
         return due
+
+    def _served_by(self, now: float, number: int, spare: int) -> float:
+        """Tell by when so many are served who leave so many free tokens alone."""
+        self._settle(now)
+        begin = max(now, self.hold_until)
+        if number > self.limit - spare:  # some must wait for tokens that are not even spent yet
+            return begin + self.span * math.ceil(number / (self.limit - spare))
+        needed = number + spare - self.limit + len(self._dues)
+        return max(begin, self._dues[needed - 1]) if needed > 0 else begin
 
     def _settle(self, now: float) -> None:
         dues = self._dues

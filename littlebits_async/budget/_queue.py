@@ -83,6 +83,11 @@ class Queue:
             )
         return waiter.grant
 
+    @property
+    def hold(self) -> float:
+        """Seconds until the hold is over; 0.0 where there is none."""
+        return max(0.0, self._ledger.hold_until - self._clock())
+
     def restart(self, due: float, priority: Priority, label: str) -> None:
         """Count a token that was to be back at `due` as spent only now."""
         self._ledger.restart(self._clock(), due, priority, label)
@@ -154,6 +159,10 @@ class Spent(Grant):
     _due: float
     _priority: Priority
     _label: str
+
+    @property
+    def hold(self) -> float:
+        return 0.0 if self._queue is None else self._queue.hold
 
     def sent(self) -> None:
         queue, self._queue = self._queue, None

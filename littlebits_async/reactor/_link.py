@@ -13,6 +13,7 @@ from ..models import InputEvent, StreamState
 from ..session import Session
 from ..stream import AskBudget, AskListing, Close, Command, Open, Read, StreamMachine, Wait
 from ..transport import Feed, FeedItem
+from ._connecting import Connecting
 from ._listing import Listing
 from ._outlets import Outlet, Outlets
 from ._reader import Entry
@@ -38,7 +39,7 @@ class Link:
         machine: StreamMachine,
         *,
         session: Session,
-        connecting: anyio.CapacityLimiter,
+        connecting: Connecting,
         listing: Listing,
         outlets: Outlets,
         latest: MutableMapping[str, InputEvent],
@@ -112,9 +113,11 @@ class Link:
             self._activity.cancel()
 
     def sweep(self, now: float) -> None:
-        """Look whether the stream has fallen silent."""
+        """Look whether the stream has fallen silent, or waits longer than foreseen."""
         if self._reading and isinstance(self.machine.tick(now), Close):
             self._activity.cancel()
+        elif self.machine.overdue(now):
+            self._foresee(now)  # a 429, or calls, came in between
 
     def _interrupted(self, error: LittleBitsError) -> Command:
         self._interruption = None
@@ -126,6 +129,7 @@ class Link:
     async def _carry_out(self, command: Command) -> Command:
         match command:
             case AskBudget():
+                self._foresee(time.monotonic())
                 try:
                     self._grant = await self._session.grant(priority=Priority.STREAM, label="input")
                 except LittleBitsError as exc:
@@ -139,6 +143,12 @@ class Link:
                 return await self._wait(until)
             case Read() | Close():
                 raise AssertionError(f"{command} belongs to an open connection")
+
+    def _foresee(self, now: float) -> None:
+        """Find out for how long the budget will let it wait, if it will."""
+        expected = self._session.expected_wait(priority=Priority.STREAM)
+        if expected is not None and 0 < expected < math.inf:
+            self.machine.queued(expected, now)
 
     async def _wait(self, until: float | None) -> Command:
         self._nudge = anyio.Event()

@@ -29,6 +29,7 @@ from ..wire import inputs as input_call
 from ._attachment import Attachment
 from ._changes import Changes
 from ._channel import Channel
+from ._connecting import Connecting
 from ._link import Link
 from ._listing import Listing
 from ._outlets import Listener, Outlet, Outlets
@@ -94,7 +95,7 @@ class InputReactor:
         self._stall_after = stall_after
         self._quiet_after = quiet_after
         self._connecting_limit = max_connecting
-        self._connecting: anyio.CapacityLimiter | None = None
+        self._connecting: Connecting | None = None
         self._reader = Reader(Channel[Entry](make_buffer(buffer, overflow), self._check))
         self._on_drop = None if session.hooks is None else session.hooks.event_dropped
         self._reader.channel.buffer.on_drop = self._on_drop
@@ -121,7 +122,7 @@ class InputReactor:
             raise SessionClosedError("a reactor can be entered once")
         if self._closing:
             raise SessionClosedError("the reactor has ended")
-        self._connecting = anyio.CapacityLimiter(self._connecting_limit)
+        self._connecting = Connecting(self._connecting_limit)
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
         self._group.start_soon(self._run, name="InputReactor")

@@ -5,6 +5,8 @@ import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Final, TypeVar
 
 import anyio
@@ -20,8 +22,8 @@ from ..errors import (
     TransportError,
 )
 from ..hooks import Hooks, RequestDone
-from ..transport import Client, Heard
-from ..wire import Call, read_rate_limit
+from ..transport import Client, Heard, Ready
+from ..wire import Call, read_rate_limit, read_retry_after
 from ._hold import RateLimitHold
 
 __all__ = ["Payer"]
@@ -110,36 +112,57 @@ class Payer:
             await anyio.sleep(wait)
         raise AssertionError("unreachable")
 
-    async def spend(self, grant: Grant, call: Call[Q], request: Callable[[Call[Q], Heard], Awaitable[T]]) -> T:
+    async def spend(self, grant: Grant, call: Call[Q], request: Callable[[Call[Q], Ready, Heard], Awaitable[T]]) -> T:
         """Send one try for a request that was granted, and settle what it cost."""
         if self._client.is_closed:
             grant.cancel()
             raise SessionClosedError(f"{call.method} {call.path}: the session is closed")
         sent_at = time.monotonic()
-        status: int | None = None
+        statuses: list[int | None] = [None]  # the last one is that of the answer
+        held_back: list[LittleBitsError] = []
 
-        def heard(said: int, headers: Mapping[str, str]) -> None:
-            nonlocal status
-            status = said
+        def ready() -> None:
+            if hold := grant.hold:  # it may have waited long: for a turn to connect, or in the pool
+                held_back.append(
+                    RateLimitedError(
+                        f"{call.method} {call.path} was not sent: 429 to another request (try again in {hold:.0f} s)",
+                        status=429,
+                        method=call.method,
+                        path=call.path,
+                    )
+                )
+                raise held_back[0]
+
+        async def heard(said: int, headers: Mapping[str, str]) -> None:
+            statuses.append(said)
             self._correct(headers)
+            if said == HTTPStatus.TOO_MANY_REQUESTS:
+                await self._limited(sent_at, read_retry_after(headers, datetime.now(UTC)))
 
         try:
-            answer = await request(call, heard)
+            ready()
+            answer = await request(call, ready, heard)
         except LittleBitsError as exc:
+            if exc in held_back:
+                grant.cancel()
+                raise
             if isinstance(exc, TransportError) and exc.surely_unsent:
                 grant.cancel()
             else:
                 grant.sent()
-            self._note(call, status, sent_at, exc)
-            if isinstance(exc, RateLimitedError):
-                hold = self._hold.limited(sent_at=sent_at, now=time.monotonic(), retry_after=exc.retry_after)
-                if hold:
-                    await self._budget.penalize(hold)
+            self._note(call, statuses[-1], sent_at, exc)
+            if isinstance(exc, RateLimitedError) and statuses[-1] != HTTPStatus.TOO_MANY_REQUESTS:  # a 200 that says so
+                await self._limited(sent_at, exc.retry_after)
             raise
         grant.sent()
-        self._note(call, status, sent_at, None)
+        self._note(call, statuses[-1], sent_at, None)
         self._hold.served(sent_at=sent_at)
         return answer
+
+    async def _limited(self, sent_at: float, retry_after: float | None) -> None:
+        hold = self._hold.limited(sent_at=sent_at, now=time.monotonic(), retry_after=retry_after)
+        if hold:
+            await self._budget.penalize(hold)
 
     def _correct(self, headers: Mapping[str, str]) -> None:
         said = read_rate_limit(headers)

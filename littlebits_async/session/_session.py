@@ -13,9 +13,10 @@ import httpx
 from attrs import asdict
 
 from .. import wire
+from .._tracebacks import discreet, discreet_call
 from ..auth import resolve_auth
 from ..backoff import RetryPolicy
-from ..budget import Budget, BudgetReport, Grant, Priority, TokenBucket
+from ..budget import Budget, BudgetReport, Grant, Predictable, Priority, TokenBucket
 from ..errors import (
     InvalidArgumentError,
     StreamStalledError,
@@ -61,6 +62,7 @@ class Session:
     Source: spec/cloud-api-v2.txt; spec/cloud-http-api-v1-and-webhooks.md, "Version".
     """
 
+    @discreet
     def __init__(
         self,
         auth: str | httpx.Auth | None = None,
@@ -202,6 +204,7 @@ class Session:
         call = wire.update_device(device_id, label=label, input_interval_ms=input_interval_ms)
         return await self._call(call, "update_device")
 
+    @discreet_call
     async def activate(
         self,
         device_id: str,
@@ -368,6 +371,7 @@ class Session:
 
     # Subscriptions
 
+    @discreet_call
     async def subscriptions(
         self, *, publisher_id: str | None = None, subscriber_id: str | None = None
     ) -> list[Subscription]:
@@ -384,6 +388,7 @@ class Session:
         call = wire.subscriptions(publisher_id=publisher_id, subscriber_id=subscriber_id)
         return await self._call(call, "subscriptions")
 
+    @discreet_call
     async def subscribe(
         self,
         *,
@@ -405,6 +410,7 @@ class Session:
         call = wire.subscribe(publisher_id=publisher_id, subscriber_id=subscriber_id, events=events)
         return await self._call(call, "subscribe")
 
+    @discreet_call
     async def unsubscribe(self, *, publisher_id: str, subscriber_id: str) -> None:
         """End a subscription.
 
@@ -439,6 +445,16 @@ class Session:
             BudgetExhaustedError: The wait would be longer than ``max_wait``.
         """
         return await self._payer.grant(priority=priority, label=label, max_wait=max_wait)
+
+    def expected_wait(self, *, priority: Priority) -> float | None:
+        """Estimate for how many seconds a `grant` would have to be waited for, None where the budget cannot tell.
+
+        Cost: nothing.
+
+        Args:
+            priority: Who goes first.
+        """
+        return self._budget.expected_wait(priority=priority) if isinstance(self._budget, Predictable) else None
 
     async def send(self, call: wire.Call[T], grant: Grant) -> T:
         """Send one call, one try, for a request that the budget granted already.

@@ -8,6 +8,7 @@ import anyio
 import httpx
 
 from .._tasks import run_to_end
+from ._discretion import credentials
 
 __all__ = ["ACCEPTED_ENCODING", "ByteStream"]
 
@@ -25,9 +26,11 @@ class ByteStream:
 
     Attributes:
         is_closed: Whether it was closed on this side.
+        credentials: What the request said in ``Authorization``; its reader may be another task than its opener.
     """
 
     def __init__(self, response: httpx.Response) -> None:
+        self.credentials = credentials.get()
         self.is_closed = False
         self._response = response
         # A mock's response may have been read by httpx already, and decoded with it.

@@ -82,7 +82,11 @@ def _url(name: str, text: object) -> httpx.URL:
         url = httpx.URL(text)
         url.host  # noqa: B018 # pyright: ignore[reportUnusedExpression] - decodes, and may fail
     except (httpx.InvalidURL, ValueError) as exc:
-        raise InvalidArgumentError(f"{name}: {type(exc).__name__}: no URL") from None
+        failure, url = type(exc).__name__, None
+    else:
+        failure = ""
+    if url is None:  # raised here, not above: httpx's error may show a password, and would be its context
+        raise InvalidArgumentError(f"{name}: {failure}: no URL")
     if url.port is not None and not 0 < url.port <= _LAST_PORT:
         raise InvalidArgumentError(f"{name}: a port is a number from 1 to {_LAST_PORT}")
     return url

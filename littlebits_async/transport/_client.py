@@ -1,18 +1,22 @@
 """One try of one request: the httpx client, its headers, its time limit, its errors."""
 
 import ssl
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from http.cookiejar import CookieJar
 from typing import Any, Final, Literal, TypeVar
 
 import anyio
 import httpx
 
 from .._tasks import run_in_child, run_to_end
+from .._tracebacks import clear_locals
 from .._version import __version__
 from ..errors import (
     APIError,
     DecodeError,
+    LittleBitsError,
     RequestTimeoutError,
     SessionClosedError,
     TransportError,
@@ -22,20 +26,22 @@ from ..wire import Call, excerpt, read_error
 from ._bytes import ACCEPTED_ENCODING, ByteStream
 from ._checks import check_base_url, check_http2, check_proxy, check_timeout, check_user_agent
 from ._connections import STREAM, OwnTransport, SessionTransport, environment_proxy
-from ._discretion import keep_query_private, watch_logs
+from ._discretion import bare, conceal, conceal_body, keep_private, watch_logs
 from ._feed import Feed
 
-__all__ = ["DEFAULT_BASE_URL", "Client", "Heard"]
+__all__ = ["DEFAULT_BASE_URL", "Client", "Heard", "Ready"]
 
 DEFAULT_BASE_URL: Final = "https://api-http.littlebitscloud.cc"
 _MAX_ANSWER: Final = 16 * 2**20
 _MAX_ERROR: Final = 64 * 2**10
 _PATIENCE: Final = 2.0
 """Seconds for the body of an error, whose status is known already."""
+_HANDSHAKE_FAILED: Final = ("start_tls.failed", "setup_socks5_connection.failed")
 
 T = TypeVar("T")
 Phase = Literal["pool", "connect", "send", "receive"]
-Heard = Callable[[int, Mapping[str, str]], None]
+Ready = Callable[[], None]
+Heard = Callable[[int, Mapping[str, str]], Awaitable[None]]
 
 
 class Client:
@@ -103,11 +109,12 @@ class Client:
                 "Accept-Encoding": ACCEPTED_ENCODING,
                 "User-Agent": user_agent or f"littlebits-async/{__version__}",
             },
+            cookies=_NoCookies(),
             timeout=self._limits,
             follow_redirects=False,
             trust_env=False,
             transport=transport,
-            event_hooks={"request": [keep_query_private]},
+            event_hooks={"request": [keep_private], "response": [_take_location]},
         )
         self._streams: set[ByteStream] = set()
         self._tries: set[anyio.CancelScope] = set()
@@ -124,12 +131,13 @@ class Client:
         """How many streams are open."""
         return len(self._streams)
 
-    async def send(self, call: Call[T], heard: Heard) -> T:
+    async def send(self, call: Call[T], ready: Ready, heard: Heard) -> T:
         """Send a call and read its answer.
 
         Args:
             call: What to send.
-            heard: Is told status and headers of the answer, whatever they are.
+            ready: Is called when a connection is there, before anything is written; raises where nothing must be.
+            heard: Is told status and headers of the answer, whatever they are, before its connection serves another.
 
         Raises:
             APIError: The API said no.
@@ -137,24 +145,25 @@ class Client:
             TransportError: No answer came.
             SessionClosedError: `aclose` was called.
         """
-        request, progress = self._build(call)
+        progress = _Progress(self._first_phase, ready)
 
         async def work() -> T:
             with anyio.fail_after(self._total):
-                response = await self._http.send(request, stream=True)
-                heard(response.status_code, _lower(response.headers))
+                response = await self._http.send(self._build(call, progress), stream=True)
+                await heard(response.status_code, _lower(response.headers))
                 if response.is_success:
-                    return call.read(await _read_all(response, f"{call.method} {call.path}"))
+                    return _read(call, await _read_all(response, f"{call.method} {call.path}"))
             raise await _refusal(call, response, self._total)
 
         return await self._try(work, call, progress)
 
-    async def open(self, call: Call[InputEvent | None], heard: Heard) -> Feed:
+    async def open(self, call: Call[InputEvent | None], ready: Ready, heard: Heard) -> Feed:
         """Open an input stream.
 
         Args:
             call: What to open.
-            heard: Is told status and headers of the answer, whatever they are.
+            ready: Is called when a connection is there, before anything is written; raises where nothing must be.
+            heard: Is told status and headers of the answer, whatever they are, before its connection serves another.
 
         Returns:
             The open stream: the server has answered 200 with an event stream. The caller closes it.
@@ -165,14 +174,15 @@ class Client:
             TransportError: No answer came.
             SessionClosedError: `aclose` was called.
         """
-        request, progress = self._build(call, extensions={STREAM: True, "timeout": self._stream_limits()})
-        request.headers["Accept-Encoding"] = "identity"
+        progress = _Progress(self._first_phase, ready)
         opened: list[ByteStream] = []
 
         async def work() -> None:
+            request = self._build(call, progress, {STREAM: True, "timeout": self._stream_limits()})
+            request.headers["Accept-Encoding"] = "identity"
             with anyio.fail_after(self._opening_limit()):
                 response = await self._http.send(request, stream=True)
-                heard(response.status_code, _lower(response.headers))
+                await heard(response.status_code, _lower(response.headers))
                 if _is_event_stream(response):
                     opened.append(ByteStream(response))
                     self._streams.update(opened)
@@ -181,7 +191,7 @@ class Client:
                 raise await _refusal(call, response, self._opening_limit())
             raise DecodeError(
                 f"{call.method} {call.path}: {response.status_code} without an event stream",
-                excerpt=excerpt(await _read_some(response, self._opening_limit())),
+                excerpt=excerpt(conceal_body(await _read_some(response, self._opening_limit()))),
             )
 
         try:
@@ -210,16 +220,26 @@ class Client:
 
     async def _try(self, work: Callable[[], Awaitable[T]], call: Call[Any], progress: "_Progress") -> T:
         """Run one try where no cancellation can damage the pool, and where `aclose` can end it."""
+        if self._closed:
+            raise SessionClosedError("the session is closed")
 
         async def attempt() -> T:
+            handled = sys.exception()
             if self._closed:  # before this task had its turn
                 raise self._was_closed(call)
             with anyio.CancelScope() as scope:
                 self._tries.add(scope)
                 try:
                     return await work()
+                except LittleBitsError as exc:
+                    bare(exc, handled)
+                    raise
                 except (httpx.HTTPError, httpx.StreamError, TimeoutError) as exc:
+                    bare(exc, handled)
                     raise self._failure(exc, call, progress.phase) from exc
+                except Exception as exc:  # of a user's Auth or transport, or a bug: where it came from is what counts
+                    clear_locals(exc, handled)
+                    raise
                 finally:
                     self._tries.discard(scope)
                     self._try_ended.set()
@@ -232,11 +252,8 @@ class Client:
         await stream.aclose()
 
     def _build(
-        self, call: Call[Any], extensions: Mapping[str, object] | None = None
-    ) -> tuple[httpx.Request, "_Progress"]:
-        if self._closed:
-            raise SessionClosedError("the session is closed")
-        progress = _Progress(self._first_phase)
+        self, call: Call[Any], progress: "_Progress", extensions: Mapping[str, object] | None = None
+    ) -> httpx.Request:
         request = self._http.build_request(
             call.method,
             self._prefix + call.path,
@@ -245,7 +262,7 @@ class Client:
             extensions={"trace": progress.note, **(extensions or {})},
         )
         request.stream = _Body(request.content)
-        return request, progress
+        return request
 
     def _stream_limits(self) -> dict[str, float | None]:
         # Silence on an open stream is judged by its reader, not by a timeout of each read.
@@ -289,18 +306,34 @@ class Client:
 class _Progress:
     """How far a request got, by httpcore's trace."""
 
-    __slots__ = ("phase",)
+    __slots__ = ("_disconnect", "_ready", "phase")
 
-    def __init__(self, phase: Phase) -> None:
+    def __init__(self, phase: Phase, ready: Ready) -> None:
         self.phase: Phase = phase
+        self._ready = ready
+        self._disconnect: Callable[[], Awaitable[None]] | None = None
 
-    async def note(self, event: str, _info: object) -> None:
+    async def note(self, event: str, info: Mapping[str, Any]) -> None:
+        if event.endswith("connect_tcp.complete"):
+            self._disconnect = info["return_value"].aclose
+        elif event.endswith(_HANDSHAKE_FAILED) and self._disconnect is not None:
+            await run_to_end(self._disconnect)  # httpcore loses the socket where its handshake is cancelled
         if event.endswith("send_request_headers.started"):
+            self._ready()
             self.phase = "send"
         elif event.endswith("receive_response_headers.started"):
             self.phase = "receive"
         elif self.phase == "pool":
             self.phase = "connect"
+
+
+def _read(call: Call[T], data: bytes) -> T:
+    try:
+        return call.read(data)
+    except LittleBitsError:  # which may quote the answer
+        if (shown := conceal_body(data)) == data:
+            raise
+    return call.read(shown)
 
 
 async def _read_all(response: httpx.Response, where: str) -> bytes:
@@ -334,14 +367,31 @@ async def _read_some(response: httpx.Response, patience: float | None) -> bytes:
 
 
 async def _refusal(call: Call[Any], response: httpx.Response, patience: float | None) -> APIError:
+    location = {name: value for name, value in response.extensions.items() if name == "location"}
     return read_error(
         method=call.method,
         path=call.path,
         status=response.status_code,
-        headers=_lower(response.headers),
-        body=await _read_some(response, patience),
+        headers={name: conceal(value) for name, value in (_lower(response.headers) | location).items()},
+        body=conceal_body(await _read_some(response, patience)),
         now=datetime.now(UTC),
     )
+
+
+async def _take_location(response: httpx.Response) -> None:
+    """Take a redirect's address out of httpx's hands: an httpx event hook.
+
+    httpx builds the next request from it also where none is followed, and raises where that is no address.
+    """
+    if response.has_redirect_location:
+        response.extensions["location"] = response.headers.pop("location")
+
+
+class _NoCookies(CookieJar):
+    """Keeps no cookie: this API knows none, and what a server sets would be sent with each request that follows."""
+
+    def extract_cookies(self, response: object, request: object) -> None:
+        pass
 
 
 class _Body(httpx.AsyncByteStream):
@@ -364,7 +414,7 @@ class _Pieces(AsyncIterator[bytes]):
         return self._pieces.pop(0)
 
 
-def _lower(headers: httpx.Headers) -> Mapping[str, str]:
+def _lower(headers: httpx.Headers) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 

@@ -7,8 +7,8 @@ with its response.
 
 import socket
 import ssl
-from collections.abc import AsyncIterator
-from typing import Final
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final, cast
 from urllib.request import getproxies, proxy_bypass
 
 import anyio
@@ -17,14 +17,15 @@ import anyio.to_thread
 import httpx
 
 from .._tasks import run_to_end
-from ._discretion import sending_in_private
 
 __all__ = ["STREAM", "OwnTransport", "SessionTransport", "environment_proxy"]
 
 STREAM: Final = "littlebits_async.stream"
 """The request extension that asks for a connection of its own."""
 
-_CALLS: Final = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=2.0)
+_AT_ONCE: Final = 100
+# Not bounded by httpcore: who is cancelled in its line just when served takes the connection along, for good.
+_CALLS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=2.0)
 _PORTS: Final = {"http": 80, "https": 443}
 _ONE: Final = httpx.Limits(max_connections=1, max_keepalive_connections=0)
 
@@ -71,19 +72,19 @@ class SessionTransport(httpx.AsyncBaseTransport):
         self._proxy = proxy
         self._http2 = http2
         self._pool: httpx.AsyncHTTPTransport | None = None
+        self._slots = anyio.Semaphore(_AT_ONCE, fast_acquire=True)
         self._starting = anyio.Lock()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request over the pool, or over a connection of its own where it asks for one."""
         context = self._ssl_context or await self._load_context()
-        with sending_in_private():
-            if request.extensions.get(STREAM):
-                return await self._open_stream(request, context)
-            if self._pool is None:
-                self._pool = httpx.AsyncHTTPTransport(
-                    verify=context, proxy=self._proxy, http2=self._http2, limits=_CALLS, socket_options=_KEEP_ALIVE
-                )
-            return await self._pool.handle_async_request(request)
+        if request.extensions.get(STREAM):
+            return await self._open_stream(request, context)
+        if self._pool is None:
+            self._pool = httpx.AsyncHTTPTransport(
+                verify=context, proxy=self._proxy, http2=self._http2, limits=_CALLS, socket_options=_KEEP_ALIVE
+            )
+        return await self._send(request, self._pool)
 
     async def aclose(self) -> None:
         """Close the pool; a stream is closed with its response."""
@@ -101,6 +102,20 @@ class SessionTransport(httpx.AsyncBaseTransport):
                     self._ssl_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used, cheap to make
             return self._ssl_context
 
+    async def _send(self, request: httpx.Request, pool: httpx.AsyncHTTPTransport) -> httpx.Response:
+        timeout: float | None = request.extensions.get("timeout", {}).get("pool")
+        try:
+            with anyio.fail_after(timeout):
+                await self._slots.acquire()
+        except TimeoutError as exc:
+            raise httpx.PoolTimeout(f"{_AT_ONCE} calls are on their way", request=request) from exc
+        try:
+            response = await pool.handle_async_request(request)
+        except BaseException:
+            self._slots.release()
+            raise
+        return _with_body(response, lambda body: _SlotStream(body, self._slots))
+
     async def _open_stream(self, request: httpx.Request, context: ssl.SSLContext) -> httpx.Response:
         connection = httpx.AsyncHTTPTransport(
             verify=context, proxy=self._proxy, limits=_ONE, socket_options=_KEEP_ALIVE
@@ -110,13 +125,49 @@ class SessionTransport(httpx.AsyncBaseTransport):
         except BaseException:
             await run_to_end(connection.aclose)
             raise
-        assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - httpx's own transport says so
-        return httpx.Response(
-            response.status_code,
-            headers=response.headers,
-            stream=_OwnedStream(response.stream, connection),
-            extensions=response.extensions,
-        )
+        return _with_body(response, lambda body: _OwnedStream(body, connection))
+
+
+def _with_body(
+    response: httpx.Response, wrap: Callable[[httpx.AsyncByteStream], httpx.AsyncByteStream]
+) -> httpx.Response:
+    assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - httpx's own transport says so
+    return httpx.Response(
+        response.status_code,
+        headers=response.headers,
+        stream=wrap(response.stream),
+        extensions=response.extensions,
+    )
+
+
+class _SlotStream(httpx.AsyncByteStream):
+    """A body that lets the next call go when it is closed."""
+
+    def __init__(self, body: httpx.AsyncByteStream, slots: anyio.Semaphore) -> None:
+        self._body = body
+        self._slots = slots
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._body.__aiter__()
+
+    async def aclose(self) -> None:
+        try:
+            _discard_surplus(self._body)
+            await self._body.aclose()
+        finally:
+            self._slots.release()
+
+
+def _discard_surplus(body: object) -> None:
+    """Have httpcore close a connection on which more came than the answer, which it would give the next request.
+
+    There is no public way to ask for that. Should these names change, nothing breaks but the test that wants it.
+    """
+    for name in ("_httpcore_stream", "_stream", "_connection", "_h11_state"):
+        body = getattr(body, name, None)
+    surplus, _ = getattr(body, "trailing_data", (b"", False))
+    if surplus:
+        cast("Any", body).send_failed()  # h11's public way to say that a connection is not to be used again
 
 
 class _OwnedStream(httpx.AsyncByteStream):
@@ -148,8 +199,7 @@ class OwnTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request over the user's transport."""
-        with sending_in_private():
-            response = await self._transport.handle_async_request(request)
+        response = await self._transport.handle_async_request(request)
         if isinstance(response.stream, httpx.AsyncByteStream) and not response.is_stream_consumed:
             response.stream = _PoliteStream(response.stream)
         return response

@@ -1,45 +1,93 @@
-"""What other packages' logs must not tell of our requests: queries and credentials.
+"""What logs and errors must not tell of our requests: queries and credentials.
 
 httpx logs each URL at INFO, and a callback's URL in a query may hold a key. At DEBUG, hpack logs the headers that it
-encodes, the token and the query among them, and httpcore the password of a SOCKS proxy; of a request, it logs the
-method only. The filters here touch no record of anybody else's requests.
+encodes, the token and the query among them; httpcore logs the password of a SOCKS proxy, and all headers of an answer,
+which a server may write the token into. h11 quotes what it refuses: a header's value, such as a token with a line end,
+or a piece of the body in place of a chunk's header. The filters here touch no record of anybody else's requests.
 """
 
 import logging
-from collections.abc import Generator
-from contextlib import contextmanager
+import re
 from contextvars import ContextVar
-from typing import Final
+from typing import Final, TypeVar
 
 import httpx
 
-__all__ = ["keep_query_private", "sending_in_private", "watch_logs"]
+from .._tracebacks import origins
 
-_private: Final = ContextVar("littlebits_async.private", default=False)
+__all__ = ["bare", "conceal", "conceal_body", "credentials", "keep_private", "watch_logs"]
+
+credentials: Final = ContextVar[str | None]("littlebits_async.credentials", default=None)
+"""What our own request that is worked on says in ``Authorization``, without the scheme; None elsewhere."""
+
+_LEAST: Final = 16
+"""Characters; what is shorter is no secret, and taking it out would take common words out."""
+_MASK: Final = "***"
+_QUOTED: Final = re.compile(r"(illegal (?:header|chunk) \w+):? (?:bytearray\()?b\\?['\"].*", re.IGNORECASE | re.DOTALL)
+
+E = TypeVar("E", bound=BaseException)
+
+
+def conceal(text: str) -> str:
+    """Take the credentials of our request out of a text, and what h11 quotes."""
+    secret = credentials.get() or ""
+    return _QUOTED.sub(r"\1", text.replace(secret, _MASK) if len(secret) >= _LEAST else text)
+
+
+def conceal_body(data: bytes) -> bytes:
+    """Take the credentials of our request out of an answer, as far as they stand there as they were sent."""
+    secret = (credentials.get() or "").encode()
+    return data.replace(secret, _MASK.encode()) if len(secret) >= _LEAST else data
+
+
+def bare(exc: E, handled: BaseException | None) -> E:
+    """Leave of an error, and of all that it came from, the types and the messages, without what must not be told.
+
+    The tracebacks go: frames of httpx and httpcore hold the request as it was sent. Clearing the frames would not do:
+    HTTP/2 raises one error in many tasks, and to clear a frame that still waits is to close it.
+
+    Args:
+        exc: The error.
+        handled: What was being handled when our work began, which is not ours to touch.
+    """
+    for part in origins(exc, handled):
+        part.__traceback__ = None
+        part.args = tuple(conceal(arg) if isinstance(arg, str) else arg for arg in part.args)
+    return exc
 
 
 class _PrivateURL(httpx.URL):
-    """A URL like any other, that `_QueryFilter` knows as ours."""
+    """A URL like any other, that `_RequestFilter` knows as ours."""
 
 
-class _QueryFilter(logging.Filter):
+class _RequestFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(
-                arg.copy_with(query=None) if isinstance(arg, _PrivateURL) else arg for arg in record.args
-            )
+        args = record.args
+        if isinstance(args, tuple) and any(isinstance(arg, _PrivateURL) for arg in args):
+            record.args = tuple(_private(arg) for arg in args)
+        return True
+
+
+class _AnswerFilter(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        if credentials.get() is not None:
+            record.msg, record.args = conceal(record.getMessage()), None
         return True
 
 
 class _CredentialFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002 - the interface
-        return not _private.get()
+        return credentials.get() is None
 
 
 _FILTERS: Final = {
-    "httpx": _QueryFilter(),
+    "httpx": _RequestFilter(),
     "hpack.hpack": _CredentialFilter(),
     "hpack.table": _CredentialFilter(),
+    "httpcore.connection": _AnswerFilter(),
+    "httpcore.http11": _AnswerFilter(),
+    "httpcore.http2": _AnswerFilter(),
+    "httpcore.proxy": _AnswerFilter(),
     "httpcore.socks": _CredentialFilter(),
 }
 
@@ -50,16 +98,14 @@ def watch_logs() -> None:
         logging.getLogger(name).addFilter(log_filter)
 
 
-async def keep_query_private(request: httpx.Request) -> None:
-    """Mark a request's URL as ours: an httpx event hook."""
+async def keep_private(request: httpx.Request) -> None:
+    """Mark a request as ours, as it is about to be sent: an httpx event hook, run in the task of the try."""
     request.url = _PrivateURL(request.url)
+    scheme, _, rest = request.headers.get("Authorization", "").strip().partition(" ")
+    credentials.set(rest.strip() or scheme)
 
 
-@contextmanager
-def sending_in_private() -> Generator[None, None, None]:
-    """Keep credentials out of the logs while a request is sent."""
-    token = _private.set(True)
-    try:
-        yield
-    finally:
-        _private.reset(token)
+def _private(arg: object) -> object:
+    if isinstance(arg, _PrivateURL):
+        return arg.copy_with(query=None)
+    return conceal(arg) if isinstance(arg, str) else arg

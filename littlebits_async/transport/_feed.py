@@ -1,5 +1,6 @@
 """An open input stream, from bytes to events."""
 
+import sys
 from collections.abc import Awaitable, Callable
 
 import httpx
@@ -9,6 +10,7 @@ from ..models import InputEvent
 from ..sse import Decoder, Message, Oversized, Retry
 from ..wire import Call
 from ._bytes import ByteStream
+from ._discretion import bare, credentials
 
 __all__ = ["Feed", "FeedItem"]
 
@@ -45,12 +47,17 @@ class Feed:
             StreamClosedError: The server ended the stream.
             StreamError: The connection broke.
         """
+        handled = sys.exception()
+        ours = credentials.set(self._stream.credentials)
         try:
             data = b"" if self._stream.is_closed else await self._stream.receive()
         except (httpx.HTTPError, httpx.StreamError) as exc:
+            bare(exc, handled)
             if self._stream.is_closed:
                 raise StreamClosedError(f"{self._call.path}: the stream was closed") from exc
             raise StreamError(f"{self._call.path}: the stream broke: {type(exc).__name__}: {exc}") from exc
+        finally:
+            credentials.reset(ours)
         if not data:
             ended_by = "the stream was closed" if self._stream.is_closed else "the server ended the stream"
             raise StreamClosedError(f"{self._call.path}: {ended_by}")
@@ -61,6 +68,7 @@ class Feed:
         await self._close(self._stream)
 
     def _read(self, data: bytes) -> list[FeedItem]:
+        handled = sys.exception()
         items: list[FeedItem] = []
         for item in self._decoder.feed(data):
             if isinstance(item, Message):
@@ -69,7 +77,7 @@ class Feed:
                 try:
                     event = self._call.read(item.data)
                 except DecodeError as exc:
-                    items.append(exc)
+                    items.append(bare(exc, handled))  # its frames hold the event, and that may tell the bit's secret
                 else:
                     if event is not None:
                         items.append(event)

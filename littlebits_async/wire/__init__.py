@@ -20,7 +20,7 @@ from ._calls import (
     unsubscribe,
     update_device,
 )
-from ._errors import read_error
+from ._errors import read_error, read_retry_after
 from ._events import read_event
 from ._json import excerpt
 from ._rate_limit import RateLimit, read_rate_limit
@@ -41,6 +41,7 @@ __all__ = [
     "read_error",
     "read_event",
     "read_rate_limit",
+    "read_retry_after",
     "subscribe",
     "subscriptions",
     "unsubscribe",

@@ -5,6 +5,7 @@ Values that may be secrets (``device_hash``, the key in a callback URL) are neve
 Source: spec/cloud-api-v2.txt and spec/cloud-http-api-v1-and-webhooks.md, the ranges of the parameters.
 """
 
+import re
 import reprlib
 from collections.abc import Iterable
 from enum import StrEnum
@@ -22,6 +23,8 @@ _MIN_INTERVAL_MS: Final = 200
 _MAX_EXACT: Final = 2**53 - 1
 """The largest whole number that JavaScript, which the cloud is written in, reads as it stands."""
 
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
 _MOST_BYTES: Final = {"device_id": 1024, "publisher_id": 1024, "subscriber_id": 8192}
 """What goes into a URL is bounded, which as a whole is: 64 KiB in httpx, 8 KiB with many servers."""
 
@@ -32,10 +35,10 @@ def text(name: str, value: object, *, empty: bool = False) -> str:
         raise InvalidArgumentError(f"{name} must be a str, not {type(value).__name__}")
     if not value and not empty:
         raise InvalidArgumentError(f"{name} must not be empty")
-    try:
-        size = len(value.encode())
-    except UnicodeEncodeError:
-        raise InvalidArgumentError(f"{name} holds a lone surrogate, which no request can carry") from None
+    # Not by trying to encode it: the error of that, which would be our error's context, shows the value.
+    if _SURROGATE.search(value):
+        raise InvalidArgumentError(f"{name} holds a lone surrogate, which no request can carry")
+    size = len(value.encode())
     if size > (most := _MOST_BYTES.get(name, size)):
         raise InvalidArgumentError(f"{name} must be of {most} bytes at most, not {size}")
     return value

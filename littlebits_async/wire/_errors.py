@@ -29,7 +29,7 @@ from ..errors import (
 from ._answers import envelope_status
 from ._json import RefusedError, UnusableError, clean, decode, members, text
 
-__all__ = ["read_error", "refused"]
+__all__ = ["read_error", "read_retry_after", "refused"]
 
 _CLASSES: Final[Mapping[int, type[APIError]]] = {
     400: BadRequestError,
@@ -78,6 +78,24 @@ def read_error(
     return _error(method=method, path=path, status=status, envelope=envelope, headers=headers, now=now)
 
 
+def read_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Read for how many seconds the server asks to wait, None where it does not say.
+
+    Args:
+        headers: The answer's headers, names in lower case.
+        now: An aware datetime, for a date where the answer has no ``Date``.
+    """
+    said = headers.get("retry-after", "").strip()
+    if _SECONDS.fullmatch(said):
+        seconds = float(said)
+    elif until := _date(said):
+        # The server's own clock is the one its date was read from.
+        seconds = (until - (_date(headers.get("date", "")) or now)).total_seconds()
+    else:
+        return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
 def refused(method: str, path: str, refusal: RefusedError) -> APIError:
     """The error of an answer whose body says no under a status that says yes.
 
@@ -94,7 +112,7 @@ def _error(
     phrase = "Refused" if status == HTTPStatus.OK else _phrase(status)
     error = text(said.get("error")) or phrase
     message = text(said.get("message")) or _description(headers.get("www-authenticate", ""))
-    retry_after = _retry_after(headers, now) if now else None
+    retry_after = read_retry_after(headers, now) if now else None
 
     what = f"{method} {path} failed: {status} {clean(error, _SHOWN)}".rstrip()
     if message and (shown := clean(message, _SHOWN)):
@@ -137,18 +155,6 @@ def _address(location: str) -> str:
         return "an address that cannot be shown"
     scheme = f"{parts.scheme}://" if parts.scheme else "//" if parts.netloc else ""
     return clean(f"{scheme}{parts.netloc.rpartition('@')[2]}{parts.path}", _SHOWN)
-
-
-def _retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    said = headers.get("retry-after", "").strip()
-    if _SECONDS.fullmatch(said):
-        seconds = float(said)
-    elif until := _date(said):
-        # The server's own clock is the one its date was read from.
-        seconds = (until - (_date(headers.get("date", "")) or now)).total_seconds()
-    else:
-        return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
 def _date(said: str) -> datetime | None:
