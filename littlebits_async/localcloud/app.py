@@ -18,7 +18,7 @@ from .dialects import DIALECTS, Dialect
 from .limiting import RequestLimit
 from .negotiation import VERSIONS, negotiate
 from .registry import Registry
-from .resources import Resource
+from .resources import Resource, forget_locals
 
 __all__ = ["App"]
 
@@ -50,7 +50,12 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        await self._respond(scope)(scope, receive, send)
+        try:
+            await self._respond(scope)(scope, receive, send)
+        except Exception as exc:
+            del scope  # uvicorn logs the failure, and some logs show the locals of each frame
+            forget_locals(exc)
+            raise
 
     def _respond(self, scope: Scope) -> ASGIApp:
         if scope["method"] == "OPTIONS":

@@ -5,6 +5,7 @@ They are looked at in this order: method (405), Accept (406), token (401), the h
 """
 
 import logging
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Final, cast
@@ -23,12 +24,20 @@ from .limiting import RequestLimit
 from .negotiation import JSON, check_acceptable
 from .tokens import Token, Tokens
 
-__all__ = ["Call", "Operation", "Resource"]
+__all__ = ["Call", "Operation", "Resource", "forget_locals"]
 
 logger: Final = logging.getLogger(__name__)
 
 _FAILURE: Final = Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "We had a problem with our server. Try again later.")
 _NOBODY: Final = Token(digest="", user_id=0, scopes=frozenset())
+
+
+def forget_locals(exc: BaseException) -> None:
+    """Have the frames that a failure went through forget their locals: requests, and with them tokens."""
+    part: BaseException | None = exc
+    while part is not None:
+        traceback.clear_frames(part.__traceback__)
+        part = part.__context__
 
 
 @frozen
@@ -96,9 +105,11 @@ class Resource:
             response = refusal.answer(self.dialect.status_field)
         except ClientDisconnect:
             return
-        except Exception:
-            # The path without its query, which may hold a token.
-            logger.exception("%s %s failed", scope["method"], scope["path"])
+        except Exception as exc:
+            # The path without its query, and the frames without their locals: both may hold a token.
+            forget_locals(exc)
+            trace = exc.__traceback__ and exc.__traceback__.tb_next  # this frame has the headers
+            logger.error("%s %s failed", scope["method"], scope["path"], exc_info=exc.with_traceback(trace))  # noqa: TRY400
             response = _FAILURE.answer(self.dialect.status_field)
         response.headers.update(headers)
         await response(scope, receive, send)

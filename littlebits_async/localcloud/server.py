@@ -58,7 +58,7 @@ class Server:
     def __init__(self, make_app: Callable[[Callable[[Scope], None]], ASGIApp], listener: socket.socket) -> None:
         self._listener = listener
         self._stopped = anyio.Event()
-        config = uvicorn.Config(
+        config = _Config(
             make_app(self._drop),
             http=_Protocol,  # the same everywhere: the default depends on what else is installed
             ws="none",
@@ -93,6 +93,14 @@ class Server:
                 connection.transport.abort()
 
 
+class _Config(uvicorn.Config):
+    """Uvicorn's settings, without its logger of messages: at its level TRACE that shows queries, tokens among them."""
+
+    def load(self) -> None:
+        super().load()
+        self.loaded_app = self.app
+
+
 class _Protocol(H11Protocol):
     """HTTP/1.1 without an access log: a token may stand in a query.
 
@@ -118,6 +126,9 @@ class _Protocol(H11Protocol):
                 h11.EndOfMessage(),
             ):
                 self.transport.write(self.conn.send(event) or b"")
+        if self.cycle is not None:  # pyright: ignore[reportUnnecessaryComparison] - until the first request it is
+            self.cycle.disconnected = True  # what it still has to say would be a second answer
+            self.cycle.message_event.set()
         self.transport.close()
 
 
