@@ -2,6 +2,7 @@
 
 import random
 import struct
+import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from socket import SO_LINGER, SOL_SOCKET
@@ -22,6 +23,7 @@ class Faults:
         jitter: Seconds that vary it, up and down.
         piece: Bytes that are passed on at a time; 0 as many as were read.
         stalled: Nothing is passed on, either way, and nobody is told.
+        stall_after: Bytes to the client after which nothing more is passed on to it, and nobody is told.
         half_open: The server's side is reset, and the client is not told.
         refused: A new connection is reset at once.
         reset_after: Bytes to the client after which both sides are reset.
@@ -32,6 +34,7 @@ class Faults:
     jitter: float = 0.0
     piece: int = 0
     stalled: bool = False
+    stall_after: int | None = None
     half_open: bool = False
     refused: bool = False
     reset_after: int | None = None
@@ -99,10 +102,23 @@ class Passage:
                 for piece in self._pieces(data):
                     if await self._ended_by(piece):
                         return
-                    await self.client.send(piece)
-                    self.passed += len(piece)
+                    await self._pass_on(piece)
         while self._faults.half_open:  # the client goes on believing
             await self._changed.wait()
+
+    async def _pass_on(self, piece: bytes) -> None:
+        if (room := self._room()) < len(piece):
+            await self.client.send(piece[:room])
+            self.passed += room
+            piece = piece[room:]
+            while self._room() < len(piece):
+                await self._changed.wait()
+        await self.client.send(piece)
+        self.passed += len(piece)
+
+    def _room(self) -> int:
+        limit = self._faults.stall_after
+        return sys.maxsize if limit is None else max(0, limit - self.passed)
 
     async def _delay(self) -> None:
         if self._faults.latency or self._faults.jitter:
