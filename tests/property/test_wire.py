@@ -5,12 +5,14 @@ import math
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import attrs
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from littlebits_async import wire
 from littlebits_async.errors import APIError, DecodeError
-from littlebits_async.models import Device, InputEvent, Subscription
+from littlebits_async.models import AccessPoint, Device, InputEvent, Subscription
 from tests.spec_messages import event_data, message, message_json
 
 BIT = "00e040000001"
@@ -155,6 +157,7 @@ def test_any_body_is_an_answer_or_an_error(body: bytes) -> None:
             assert isinstance(value, kind)
 
 
+@pytest.mark.requirement("R8.goes-on")
 @settings(deadline=None)  # a loaded machine is slow, not wrong
 @given(any_body | st.text())
 def test_any_data_is_an_event_or_an_error(data: bytes | str) -> None:
@@ -235,3 +238,90 @@ def test_any_id_is_one_plain_segment(device_id: str) -> None:
     assert segment.isascii()
     assert segment.isprintable()
     assert not set(segment) & set(' /?#\\"<>')
+
+
+IDS = st.text(min_size=1)
+INT64 = st.integers(-(2**63), 2**63 - 1)
+TEXTS = st.none() | st.text(min_size=1)
+ACCESS_POINTS = st.none() | st.builds(AccessPoint, ssid=IDS, mac=TEXTS, strength=st.none() | INT64)
+NAMES = st.lists(IDS).map(tuple)
+
+
+@settings(deadline=None)  # a loaded machine is slow, not wrong
+@given(
+    st.builds(
+        InputEvent,
+        device_id=IDS,
+        timestamp_ms=st.integers(0, 253_402_300_799_999),
+        percent=st.floats(allow_nan=False, allow_infinity=False),
+        absolute=st.none() | INT64,
+        name=TEXTS,
+        user_id=st.none() | INT64,
+        mac=TEXTS,
+        ap=ACCESS_POINTS,
+    ),
+    st.booleans(),
+)
+def test_what_is_written_of_an_event_is_read(event: InputEvent, in_payload: bool) -> None:  # noqa: FBT001
+    strength = {"percent": event.percent, "absolute": event.absolute}
+    written = {
+        "type": "input",
+        "timestamp": event.timestamp_ms,
+        "name": event.name,
+        "payload": strength if in_payload else {},
+        "from": {
+            "user": {"id": event.user_id},
+            "device": {"id": event.device_id, "mac": event.mac, "ap": event.ap and attrs.asdict(event.ap)},
+        },
+    } | ({} if in_payload else strength)
+    assert wire.read_event(json.dumps(written), device_id=STREAM) == event
+    assert wire.read_event(json.dumps(written, ensure_ascii=False).encode(), device_id=STREAM) == event
+
+
+@settings(deadline=None)  # a loaded machine is slow, not wrong
+@given(
+    st.builds(
+        Device,
+        id=IDS,
+        label=st.text(),
+        user_id=st.none() | INT64,
+        is_connected=st.none() | st.booleans(),
+        input_interval_ms=st.none() | INT64,
+        ap=ACCESS_POINTS,
+        subscriptions=st.lists(st.builds(Subscription, IDS, IDS, NAMES), max_size=3).map(tuple),
+        subscribers=st.lists(st.builds(Subscription, IDS, IDS, NAMES), max_size=3).map(tuple),
+    )
+)
+def test_what_is_written_of_a_device_is_read(device: Device) -> None:
+    body = json.dumps(attrs.asdict(device))
+    assert wire.device(device.id).read(body) == device
+    assert wire.devices().read(f"[{body}]") == [device]
+    assert wire.activate(BIT).read(body) == device
+
+
+@settings(deadline=None)  # a loaded machine is slow, not wrong
+@given(st.integers(1, 100_000), st.sampled_from(["[", '{"id":', '[{"from":', '{"subscriptions":[']))
+def test_depth_without_end_is_an_error_that_can_be_shown(depth: int, opening: str) -> None:
+    body = opening * depth
+    for call in (call for call, _ in CALLS):
+        with pytest.raises(DecodeError) as caught:
+            call.read(body)
+        assert len(caught.value.excerpt) <= 200
+    with pytest.raises(DecodeError):
+        wire.read_event(body, device_id=STREAM)
+    assert wire.read_error(method="GET", path="/", status=500, headers={}, body=body.encode(), now=NOW).status == 500
+
+
+@settings(deadline=None)  # a loaded machine is slow, not wrong
+@given(
+    st.dictionaries(
+        st.sampled_from(["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"]),
+        st.text() | st.integers().map(str) | st.integers(0, 2000).map(lambda number: f" {number}, 100;w=60"),
+    )
+)
+def test_any_count_of_the_server_is_a_small_whole_number_or_none(headers: dict[str, str]) -> None:
+    count = wire.read_rate_limit(headers)
+    if count is not None:
+        said = (count.limit, count.remaining, count.reset)
+        assert said[:2] != (None, None)
+        assert all(number is None or 0 <= number < 10**9 for number in said)
