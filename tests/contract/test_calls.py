@@ -649,6 +649,7 @@ async def test_ping_needs_no_known_token(running_cloud: CloudInThread, session: 
         await stranger.ping()
 
 
+@pytest.mark.requirement("R5.paid")
 async def test_each_call_is_one_request(running_cloud: CloudInThread) -> None:
     await running_cloud.add_device(BIT, input_interval_ms=200)
     token = await running_cloud.create_token()

@@ -295,6 +295,7 @@ async def test_a_base_url_that_leads_elsewhere_says_what_to_check(running_cloud:
     assert exc.message == "Version mismatch between URI and Accept Header."
 
 
+@pytest.mark.requirement("W4")
 async def test_the_hours_limit() -> None:
     with cloud_in_thread(limit=3) as cloud:
         await cloud.add_device(BIT)

@@ -237,6 +237,7 @@ async def leave_while_the_streams_are_held_back(_cloud: CloudInThread, session: 
 Leaving = Callable[[CloudInThread, Session], Awaitable[None]]
 
 
+@pytest.mark.requirement("R7.closed", "R7.cancelled", "R7.error", "W11")
 @pytest.mark.parametrize(
     ("anyio_backend", "leave"),
     [
@@ -279,6 +280,7 @@ async def test_the_count_of_sockets_sees_those_of_a_session(cloud: CloudInThread
         assert sockets_to(cloud.port) == 4
 
 
+@pytest.mark.requirement("R7.closed")
 @pytest.mark.usefixtures("bits")
 async def test_closing_the_session_under_a_reactor_leaves_nothing(cloud: CloudInThread) -> None:
     tasks = all_tasks()
@@ -374,6 +376,7 @@ async def test_a_bit_that_follows_another_shows_its_value(cloud: CloudInThread, 
 # What breaks, and mends
 
 
+@pytest.mark.requirement("R3.again", "W8")
 @pytest.mark.parametrize("abort", [False, True], ids=["ended", "cut"])
 async def test_streams_that_the_server_ends_are_opened_again(
     cloud: CloudInThread, session: Session, bits: dict[str, Bit], *, abort: bool
@@ -392,6 +395,7 @@ async def test_streams_that_the_server_ends_are_opened_again(
     assert {(event.device_id, event.percent) for event in after} == {(device_id, 77) for device_id in FEW}
 
 
+@pytest.mark.requirement("R3.again", "W8")
 async def test_a_server_that_is_restarted_is_found_again() -> None:
     with cloud_in_thread(port=free_port()) as cloud:
         bits = [await cloud.add_device(device_id, input_interval_ms=SLOWEST) for device_id in FEW]
@@ -415,6 +419,7 @@ async def test_a_server_that_is_restarted_is_found_again() -> None:
         await assert_nothing_is_left(cloud, tasks)
 
 
+@pytest.mark.requirement("R4.quiet", "W2")
 async def test_a_bit_that_goes_off_line_is_quiet_and_then_live_again() -> None:
     with cloud_in_thread(blank_line_every=0.05) as cloud:
         steady, absent = [await cloud.add_device(device_id, input_interval_ms=200) for device_id in FEW[:2]]
@@ -434,6 +439,7 @@ async def test_a_bit_that_goes_off_line_is_quiet_and_then_live_again() -> None:
                 assert reactor.stats.reconnects == 0
 
 
+@pytest.mark.requirement("R4.stall", "W1")
 async def test_a_bit_that_is_silent_off_line_is_asked_for_again(cloud: CloudInThread, session: Session) -> None:
     bit = await cloud.add_device(FEW[0], input_interval_ms=SLOWEST)
     async with InputReactor(session, FEW[:1], backoff=QUICK, stall_after=0.6) as reactor:
@@ -445,6 +451,7 @@ async def test_a_bit_that_is_silent_off_line_is_asked_for_again(cloud: CloudInTh
         assert [event.percent for event in await take(reactor, 1)] == [42]
 
 
+@pytest.mark.requirement("R6.refused", "R6.add", "W7")
 async def test_a_device_that_is_given_up_fails_alone_and_can_come_back(
     cloud: CloudInThread, session: Session, bits: dict[str, Bit]
 ) -> None:

@@ -46,6 +46,7 @@ async def until_all_live(reactor: InputReactor) -> None:
                 return
 
 
+@pytest.mark.requirement("B2")
 async def test_a_thousand_devices_are_live_while_calls_are_answered() -> None:
     allow_many_open_files()  # each stream takes one at either end
     with cloud_in_thread(limit=20_000) as cloud:
@@ -74,6 +75,7 @@ async def test_a_thousand_devices_are_live_while_calls_are_answered() -> None:
             await cloud.until_streams(0)
 
 
+@pytest.mark.requirement("R2.block", "R2.oldest", "R2.latest")
 @pytest.mark.parametrize("overflow", list(Overflow))
 async def test_memory_stays_flat_when_nobody_reads(overflow: Overflow) -> None:
     """Counted in events alive, which is what the buffer bounds, and not in bytes, which the allocator keeps."""

@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ ATTEMPTS = st.integers(1, 10**6)
 CHANCE = st.floats(0, 1)
 
 
+@pytest.mark.requirement("R3.backoff", "R3.asked")
 @given(BACKOFFS, ATTEMPTS, CHANCE, st.floats(0, 1e9))
 def test_a_delay_lies_between_what_was_asked_and_the_ceiling(
     backoff: Backoff, attempt: int, chance: float, asked: float

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 
 import anyio
+import pytest
 import trio
 from attrs import define, field
 from hypothesis import example, given, settings
@@ -164,6 +165,7 @@ async def play(budget: TokenBucket, span: float, script: list[Step], askers: lis
         # Nobody waits for ever: the nursery ends.
 
 
+@pytest.mark.requirement("B1", "B3.turns")
 @settings(max_examples=400, deadline=None)
 @given(limits, reserves, margins, steps)
 def test_no_window_exceeds_the_limit_and_nobody_is_lost(
@@ -197,6 +199,7 @@ def test_no_window_exceeds_the_limit_and_nobody_is_lost(
         assert granted_at == sorted(granted_at)
 
 
+@pytest.mark.requirement("B3.reserve")
 @settings(deadline=None)
 @given(
     limits,

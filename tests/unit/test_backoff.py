@@ -9,12 +9,14 @@ from littlebits_async.backoff import LONGEST_ASKED_WAIT, Backoff, RetryPolicy
 from littlebits_async.errors import InvalidArgumentError
 
 
+@pytest.mark.requirement("R3.backoff")
 def test_the_defaults_are_the_promised_ones() -> None:
     assert Backoff() == Backoff(base=0.5, factor=2.0, cap=60.0, healthy_after=30.0)
     assert RetryPolicy() == RetryPolicy(attempts=3, backoff=Backoff())
     assert LONGEST_ASKED_WAIT == 3600
 
 
+@pytest.mark.requirement("R3.backoff")
 def test_the_ceiling_doubles_from_half_a_second_to_a_minute() -> None:
     assert [Backoff().ceiling(n) for n in range(1, 10)] == [0.5, 1, 2, 4, 8, 16, 32, 60, 60]
 
@@ -30,11 +32,13 @@ def test_a_factor_of_one_never_grows() -> None:
     assert Backoff(factor=1).ceiling(10**6) == 0.5
 
 
+@pytest.mark.requirement("R3.backoff")
 @pytest.mark.parametrize(("drawn", "delay"), [(0.0, 0.0), (0.25, 1.0), (1.0, 4.0)])
 def test_jitter_is_full(drawn: float, delay: float) -> None:
     assert Backoff().delay(4, rng=lambda: drawn) == delay
 
 
+@pytest.mark.requirement("R3.asked")
 @pytest.mark.parametrize(
     ("asked", "delay"), [(0.0, 2.0), (1.9, 2.0), (2.1, 2.1), (3600, 3600), (3601, 3600), (math.inf, 3600), (-1.0, 2.0)]
 )

@@ -108,6 +108,7 @@ async def let_others_run() -> None:
 # The ledger, without a loop
 
 
+@pytest.mark.requirement("B1", "W5")
 def test_three_hours_of_greedy_demand_use_the_whole_budget_and_no_more() -> None:
     ledger = Ledger(1800, 3610.0, 180)
     times: list[float] = []
@@ -124,6 +125,7 @@ def test_three_hours_of_greedy_demand_use_the_whole_budget_and_no_more() -> None
     assert len(times) >= 0.99 * 3 * 1800
 
 
+@pytest.mark.requirement("B1")
 def test_three_hours_of_greedy_demand_that_starts_slowly() -> None:
     ledger = Ledger(1800, 3610.0, 180)
     times: list[float] = []
@@ -133,6 +135,7 @@ def test_three_hours_of_greedy_demand_that_starts_slowly() -> None:
     assert most_in_a_window(times, 3600, closed=True) == 1800
 
 
+@pytest.mark.requirement("B1")
 def test_tokens_come_back_exactly_one_span_after_each_was_spent() -> None:
     ledger = Ledger(3, 10.0, 0)
     assert [ledger.take(now, COMMAND, "") for now in (0.0, 1.0, 1.5, 1.5)] == [10.0, 11.0, 11.5, None]
@@ -169,6 +172,7 @@ def spent_evenly(limit: int, span: float, reserved: int) -> Ledger:
     return ledger
 
 
+@pytest.mark.requirement("B3.turns")
 def test_lower_classes_get_each_tenth_token_under_greedy_demand_of_all() -> None:
     ledger = spent_evenly(100, 100.0, 10)
     for priority in Priority:
@@ -181,6 +185,7 @@ def test_lower_classes_get_each_tenth_token_under_greedy_demand_of_all() -> None
     assert lower[:20] == ([STREAM] * 9 + [BULK]) * 2
 
 
+@pytest.mark.requirement("B3.turns")
 def test_commands_may_use_up_what_is_free_before_a_lower_class_has_its_turn() -> None:
     ledger = Ledger(30, 100.0, 12)
     for _ in range(18):
@@ -191,6 +196,7 @@ def test_commands_may_use_up_what_is_free_before_a_lower_class_has_its_turn() ->
     assert [priority for _, priority in drain(ledger, 0.0, 1.0, greedy=())] == [COMMAND] * 12
 
 
+@pytest.mark.requirement("B3.reserve")
 def test_a_lower_class_never_gets_more_than_what_is_not_reserved() -> None:
     ledger = spent_evenly(100, 100.0, 97)
     for priority in Priority:
@@ -215,6 +221,7 @@ def test_waits_are_predicted_as_they_will_be() -> None:
 # Waiting for it
 
 
+@pytest.mark.requirement("B1")
 @pytest.mark.anyio
 async def test_three_hours_of_greedy_tasks_use_the_whole_budget_and_no_more() -> None:
     budget = TokenBucket(1800, 3600, clock=anyio.current_time)
@@ -235,6 +242,7 @@ async def test_three_hours_of_greedy_tasks_use_the_whole_budget_and_no_more() ->
     assert len(times) >= 0.99 * 3 * 1800
 
 
+@pytest.mark.requirement("B2")
 @pytest.mark.anyio
 async def test_a_fresh_bucket_lets_1000_streams_open_at_once() -> None:
     budget = TokenBucket(clock=anyio.current_time)
@@ -244,12 +252,14 @@ async def test_a_fresh_bucket_lets_1000_streams_open_at_once() -> None:
     assert budget.available == 800
 
 
+@pytest.mark.requirement("B5.yield")
 def test_an_uncontended_acquire_does_not_yield() -> None:
     with pytest.raises(StopIteration) as stop:
         TokenBucket().acquire().send(None)
     assert isinstance(stop.value.value, Grant)
 
 
+@pytest.mark.requirement("B1")
 @pytest.mark.anyio
 async def test_the_next_token_is_granted_exactly_a_period_and_the_margin_later() -> None:
     budget = bucket(1, 100.0, margin=5.0)
@@ -259,6 +269,7 @@ async def test_the_next_token_is_granted_exactly_a_period_and_the_margin_later()
     assert anyio.current_time() - before == pytest.approx(105)
 
 
+@pytest.mark.requirement("B1")
 def test_the_margin_is_a_360th_of_the_period_unless_said() -> None:
     clock = Clock()
     budget = TokenBucket(1, 3600, clock=clock)
@@ -269,6 +280,7 @@ def test_the_margin_is_a_360th_of_the_period_unless_said() -> None:
     assert budget.available == 1
 
 
+@pytest.mark.requirement("B3.order")
 @pytest.mark.anyio
 async def test_commands_go_before_streams_before_bulk() -> None:
     budget = bucket(7)
@@ -282,6 +294,7 @@ async def test_commands_go_before_streams_before_bulk() -> None:
     assert [name for name, _ in log] == [2, 5, 6, 1, 4, 0, 3]
 
 
+@pytest.mark.requirement("B3.order")
 @pytest.mark.anyio
 @pytest.mark.parametrize("priority", Priority)
 async def test_within_a_class_the_first_come_is_the_first_served(priority: Priority) -> None:
@@ -295,6 +308,7 @@ async def test_within_a_class_the_first_come_is_the_first_served(priority: Prior
     assert [after - before for (_, before), (_, after) in pairwise(log)] == pytest.approx([1, 1, 1, 1])
 
 
+@pytest.mark.requirement("B3.reserve", "W5")
 @pytest.mark.parametrize(
     ("limit", "reserve", "reserved"),
     [(10, 0.1, 1), (10, 0.11, 2), (1800, 0.1, 180), (100, 0.07, 7), (10, 0, 0), (1, 0.1, 0), (10, 0.999, 9)],
@@ -310,6 +324,7 @@ def test_streams_and_bulk_leave_the_reserve(limit: int, reserve: float, reserved
     assert budget.available == 0
 
 
+@pytest.mark.requirement("B3.reserve")
 @pytest.mark.anyio
 async def test_without_demand_for_commands_the_reserve_is_refilled_first() -> None:
     budget = bucket(20, reserve=0.5)
@@ -320,6 +335,7 @@ async def test_without_demand_for_commands_the_reserve_is_refilled_first() -> No
     assert budget.available == 10
 
 
+@pytest.mark.requirement("B3.turns")
 @pytest.mark.anyio
 @pytest.mark.parametrize("priority", [STREAM, BULK])
 async def test_nobody_waits_for_ever_behind_commands_that_wait(priority: Priority) -> None:
@@ -340,6 +356,7 @@ async def test_nobody_waits_for_ever_behind_commands_that_wait(priority: Priorit
         group.cancel_scope.cancel()
 
 
+@pytest.mark.requirement("B3.turns")
 @pytest.mark.anyio
 async def test_nobody_waits_for_ever_behind_commands_that_never_wait() -> None:
     budget = bucket(100, reserve=0.2)
@@ -361,6 +378,7 @@ async def test_nobody_waits_for_ever_behind_commands_that_never_wait() -> None:
         group.cancel_scope.cancel()
 
 
+@pytest.mark.requirement("B3.cancelled")
 @pytest.mark.anyio
 async def test_a_cancelled_waiter_costs_nothing_and_its_place_passes_on() -> None:
     budget = bucket(2)
@@ -380,6 +398,7 @@ async def test_a_cancelled_waiter_costs_nothing_and_its_place_passes_on() -> Non
     assert (await budget.report()).spent == {(COMMAND, ""): 2}
 
 
+@pytest.mark.requirement("B3.cancelled")
 @pytest.mark.anyio
 async def test_all_but_one_cancelled_in_any_order_leave_that_one_waiting() -> None:
     budget = bucket(1)
@@ -401,6 +420,7 @@ async def test_all_but_one_cancelled_in_any_order_leave_that_one_waiting() -> No
     assert len(log) == 1
 
 
+@pytest.mark.requirement("B3.cancelled")
 @pytest.mark.anyio
 async def test_who_is_granted_and_cancelled_at_the_same_time_passes_the_grant_on() -> None:
     budget = bucket(1)
@@ -417,6 +437,7 @@ async def test_who_is_granted_and_cancelled_at_the_same_time_passes_the_grant_on
     assert log == [("next", before)]
 
 
+@pytest.mark.requirement("B3.cancelled")
 def test_a_native_cancellation_of_who_is_granted_passes_the_grant_on_too() -> None:
     async def main() -> tuple[Grant | BaseException, ...]:
         budget = TokenBucket(1)
@@ -425,13 +446,15 @@ def test_a_native_cancellation_of_who_is_granted_passes_the_grant_on_too() -> No
         await asyncio.sleep(0)
         held.cancel()
         tasks[0].cancel()
-        return tuple(await asyncio.gather(*tasks, return_exceptions=True))
+        async with asyncio.timeout(5):
+            return tuple(await asyncio.gather(*tasks, return_exceptions=True))
 
     cancelled, granted = asyncio.run(main())
     assert isinstance(cancelled, asyncio.CancelledError)
     assert isinstance(granted, Grant)
 
 
+@pytest.mark.requirement("W5")
 @pytest.mark.anyio
 async def test_a_wait_that_would_be_too_long_is_refused_at_once() -> None:
     budget = bucket(2)
@@ -505,6 +528,7 @@ async def test_those_of_a_higher_priority_can_make_a_wait_too_long() -> None:
     assert error.wait == pytest.approx(199)
 
 
+@pytest.mark.requirement("B4.hold", "B4.together", "W4")
 @pytest.mark.anyio
 async def test_a_hold_stops_everybody_and_then_all_go_on_at_once() -> None:
     budget = bucket(10)
@@ -527,6 +551,7 @@ async def test_a_hold_stops_everybody_and_then_all_go_on_at_once() -> None:
     assert (await budget.report()).hold == 0.0
 
 
+@pytest.mark.requirement("B4.hold")
 @pytest.mark.anyio
 async def test_a_hold_may_end_at_any_moment() -> None:
     ticks = count()
@@ -542,6 +567,7 @@ async def test_a_hold_may_end_at_any_moment() -> None:
         await anyio.sleep(50)
 
 
+@pytest.mark.requirement("B4.hold")
 @pytest.mark.anyio
 async def test_a_hold_is_never_longer_than_the_period() -> None:
     budget = bucket(10, 100.0)
@@ -587,6 +613,7 @@ def test_impossible_buckets_are_refused(make: Callable[[], TokenBucket]) -> None
 # Grants
 
 
+@pytest.mark.requirement("B1")
 def test_the_hour_of_a_grant_starts_when_it_is_sent() -> None:
     clock = Clock()
     budget = TokenBucket(2, 100, margin=0, clock=clock)
@@ -605,6 +632,7 @@ def test_the_hour_of_a_grant_starts_when_it_is_sent() -> None:
     assert budget.available == 2
 
 
+@pytest.mark.requirement("B1")
 def test_a_grant_sent_when_its_token_was_back_already_is_spent_again() -> None:
     clock = Clock()
     budget = TokenBucket(2, 100, margin=0, clock=clock)
@@ -621,6 +649,7 @@ def test_a_grant_sent_when_its_token_was_back_already_is_spent_again() -> None:
     assert budget.available == 2
 
 
+@pytest.mark.requirement("B1")
 def test_a_grant_that_surely_was_not_sent_is_refunded_once() -> None:
     clock = Clock()
     budget = TokenBucket(3, 100, clock=clock)
@@ -689,6 +718,7 @@ async def test_a_newcomer_whose_turn_is_sooner_does_not_wait_for_the_sleeper() -
     assert [time - before for _, time in log] == pytest.approx([60, 90])
 
 
+@pytest.mark.requirement("B5.batch")
 @pytest.mark.anyio
 async def test_a_thousand_waiters_are_woken_in_one_batch_by_one_timer(monkeypatch: pytest.MonkeyPatch) -> None:
     timers: list[float] = []
@@ -713,6 +743,7 @@ async def test_a_thousand_waiters_are_woken_in_one_batch_by_one_timer(monkeypatc
 # What the server says
 
 
+@pytest.mark.requirement("B4.headers")
 @pytest.mark.anyio
 async def test_the_server_corrects_the_count_downwards_until_it_counts_anew() -> None:
     budget = bucket(10, 100.0)
@@ -727,6 +758,7 @@ async def test_the_server_corrects_the_count_downwards_until_it_counts_anew() ->
     assert (await budget.report()).elsewhere == 0
 
 
+@pytest.mark.requirement("B4.headers")
 @pytest.mark.anyio
 async def test_the_server_never_corrects_the_count_upwards() -> None:
     budget = bucket(10, 100.0)
@@ -737,6 +769,7 @@ async def test_the_server_never_corrects_the_count_upwards() -> None:
     assert budget.available == 2
 
 
+@pytest.mark.requirement("B4.headers")
 @pytest.mark.anyio
 async def test_a_lower_limit_alone_is_heeded_and_no_reset_means_a_period() -> None:
     budget = bucket(10, 100.0, margin=1)
@@ -755,6 +788,7 @@ async def test_a_lower_limit_alone_is_heeded_and_no_reset_means_a_period() -> No
 # The report
 
 
+@pytest.mark.requirement("B6.report")
 @pytest.mark.anyio
 async def test_the_report_says_who_spent_what_who_waits_and_when_tokens_return() -> None:
     budget = TokenBucket(10, 115, margin=5, reserve=0.2, clock=anyio.current_time)
@@ -781,6 +815,7 @@ async def test_the_report_says_who_spent_what_who_waits_and_when_tokens_return()
     assert "available=2" in repr(budget)
 
 
+@pytest.mark.requirement("B6.report")
 @pytest.mark.anyio
 async def test_the_report_of_a_fresh_bucket() -> None:
     report = await TokenBucket().report()

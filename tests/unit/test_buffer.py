@@ -21,6 +21,7 @@ def put(buffer: Buffer[str], items: str) -> None:
         assert buffer.put(item[0], item, mergeable=not item.endswith("!"))
 
 
+@pytest.mark.requirement("R1.order")
 @pytest.mark.parametrize("overflow", ALL)
 def test_items_leave_as_they_came(overflow: Overflow) -> None:
     buffer = make(5, overflow, "a1! b1! a2! c1! b2!")
@@ -69,6 +70,7 @@ def test_discard_takes_one_key_out(overflow: Overflow) -> None:
     assert buffer.drain() == ["b1!", "c1!", "b2!", "a4!"]
 
 
+@pytest.mark.requirement("R2.block")
 def test_block_refuses_when_full_and_takes_again_after() -> None:
     buffer = make(2, Overflow.BLOCK, "a1 a2")
     assert not buffer.put("b", "b1")
@@ -79,6 +81,7 @@ def test_block_refuses_when_full_and_takes_again_after() -> None:
     assert buffer.dropped == buffer.dropped_by("a") == buffer.dropped_by("b") == 0
 
 
+@pytest.mark.requirement("R2.oldest")
 @pytest.mark.parametrize("overflow", DROPPING)
 def test_the_key_with_most_queued_loses_its_oldest(overflow: Overflow) -> None:
     buffer = make(5, overflow, "b1! a1! a2! a3! b2! c1!")
@@ -86,6 +89,7 @@ def test_the_key_with_most_queued_loses_its_oldest(overflow: Overflow) -> None:
     assert buffer.drain() == ["b1!", "a2!", "a3!", "b2!", "c1!"]
 
 
+@pytest.mark.requirement("R2.oldest")
 @pytest.mark.parametrize("overflow", DROPPING)
 def test_the_newcomer_counts(overflow: Overflow) -> None:
     buffer = make(4, overflow, "b1! a1! b2! a2! a3!")
@@ -93,6 +97,7 @@ def test_the_newcomer_counts(overflow: Overflow) -> None:
     assert buffer.drain() == ["b1!", "b2!", "a2!", "a3!"]
 
 
+@pytest.mark.requirement("R2.oldest")
 @pytest.mark.parametrize("overflow", DROPPING)
 def test_of_equals_it_is_the_one_that_has_had_so_many_for_the_longest(overflow: Overflow) -> None:
     # b has had two since before a; what a lost and gained again since does not make it older.
@@ -112,6 +117,7 @@ def test_the_newest_is_never_the_one_dropped(overflow: Overflow) -> None:
     assert (buffer.dropped, buffer.dropped_by("a"), buffer.dropped_by("b")) == (3, 1, 2)
 
 
+@pytest.mark.requirement("R2.oldest")
 @pytest.mark.parametrize("overflow", DROPPING)
 def test_the_longest_is_known_after_pops_and_discards(overflow: Overflow) -> None:
     buffer = make(6, overflow, "a1! a2! a3! b1! b2! c1!")
@@ -144,6 +150,7 @@ def test_drop_oldest_never_merges() -> None:
     assert make(3, Overflow.DROP_OLDEST, "a1 a2 a3").drain() == ["a1", "a2", "a3"]
 
 
+@pytest.mark.requirement("R2.latest")
 def test_latest_keeps_the_newest_in_the_place_of_the_one_before() -> None:
     buffer = make(9, Overflow.LATEST, "a1 b1 a2 c1 a3 b2")
     assert (len(buffer), buffer.dropped, buffer.dropped_by("a"), buffer.dropped_by("b")) == (3, 3, 2, 1)
@@ -154,12 +161,14 @@ def test_latest_keeps_the_newest_in_the_place_of_the_one_before() -> None:
     assert buffer.drain() == ["a5", "c3"]
 
 
+@pytest.mark.requirement("R2.edges")
 def test_latest_merges_nothing_that_is_not_mergeable_and_overtakes_nothing() -> None:
     buffer = make(9, Overflow.LATEST, "a1 b1 a2! a3 a4 a5! a6!")
     assert buffer.dropped_by("a") == 2  # a1 and a3: a4 is newer, and must not pass a2!
     assert buffer.drain() == ["b1", "a2!", "a4", "a5!", "a6!"]
 
 
+@pytest.mark.requirement("R2.latest")
 def test_latest_loses_from_the_longest_when_full() -> None:
     buffer = make(3, Overflow.LATEST, "b1! b2! a1 a2 c1")
     assert (buffer.dropped_by("a"), buffer.dropped_by("b")) == (1, 1)

@@ -58,6 +58,7 @@ async def take(channel: Items, number: int) -> list[int]:
     return [await channel.get() for _ in range(number)]
 
 
+@pytest.mark.requirement("R1.order")
 async def test_items_leave_in_the_order_in_which_they_came() -> None:
     channel = make(10)
     with anyio.fail_after(5):
@@ -66,6 +67,7 @@ async def test_items_leave_in_the_order_in_which_they_came() -> None:
         assert await take(channel, 10) == list(range(10))
 
 
+@pytest.mark.requirement("R2.block")
 async def test_offer_takes_while_there_is_room() -> None:
     channel = make(2)
     assert channel.offer("a", 1)
@@ -107,6 +109,7 @@ async def test_an_offer_wakes_the_consumer() -> None:
     assert taken == [0, 1, 2]
 
 
+@pytest.mark.requirement("R2.block")
 async def test_a_producer_waits_for_room() -> None:
     channel = make(2)
     producer = Producer(channel, "a", 1, 2, 3, 4)
@@ -120,6 +123,7 @@ async def test_a_producer_waits_for_room() -> None:
         assert await take(channel, 3) == [2, 3, 4]
 
 
+@pytest.mark.requirement("R2.block")
 async def test_memory_is_bounded_by_the_buffer() -> None:
     channel = make(3)
     producers = [Producer(channel, str(number), *range(50)) for number in range(20)]
@@ -133,6 +137,7 @@ async def test_memory_is_bounded_by_the_buffer() -> None:
     assert len(channel.buffer) == 0
 
 
+@pytest.mark.requirement("R10")
 async def test_producers_are_served_first_come_first_served() -> None:
     channel = make(1)
     channel.offer("x", 0)
@@ -143,6 +148,7 @@ async def test_producers_are_served_first_come_first_served() -> None:
         assert await take(channel, 6) == [0, 1, 2, 3, 4, 5]
 
 
+@pytest.mark.requirement("R10")
 async def test_a_busy_producer_does_not_keep_the_others_out() -> None:
     channel = make(1)
     busy = Producer(channel, "busy", *range(100, 110))
@@ -156,6 +162,7 @@ async def test_a_busy_producer_does_not_keep_the_others_out() -> None:
         assert await take(channel, 8) == list(range(102, 110))
 
 
+@pytest.mark.requirement("R1.order")
 async def test_nobody_is_let_in_before_those_in_line() -> None:
     channel = make(1)
     channel.offer("a", 0)
@@ -187,6 +194,7 @@ async def test_each_item_that_is_taken_lets_one_producer_in() -> None:
         assert await take(channel, 2) == [2, 3]
 
 
+@pytest.mark.requirement("R7.cancelled")
 @pytest.mark.parametrize("position", [0, 1, 2])
 async def test_a_cancelled_producer_leaves_the_line_and_loses_nothing_of_the_others(position: int) -> None:
     channel = make(1)
@@ -289,6 +297,7 @@ async def test_clear_drops_what_is_queued_and_what_waits_and_frees_its_producers
         assert await channel.get() == 9
 
 
+@pytest.mark.requirement("R2.edges")
 async def test_what_cannot_be_merged_is_kept_besides_the_latest() -> None:
     channel = make(4, Overflow.LATEST)
     assert channel.offer("a", 1)
@@ -299,6 +308,7 @@ async def test_what_cannot_be_merged_is_kept_besides_the_latest() -> None:
         assert await channel.get_all() == [2, 3, 4]
 
 
+@pytest.mark.requirement("R7.cancelled")
 async def test_a_cancelled_consumer_loses_nothing() -> None:
     channel = make()
     with anyio.CancelScope() as scope:
@@ -454,6 +464,7 @@ async def test_a_dropping_policy_never_makes_a_producer_wait(overflow: Overflow,
     assert len(channel.buffer) == 0
 
 
+@pytest.mark.requirement("R2.block")
 async def test_block_drops_nothing() -> None:
     channel = make(2, Overflow.BLOCK)
     producers = [Producer(channel, key, *range(20)) for key in "abc"]
@@ -464,6 +475,7 @@ async def test_block_drops_nothing() -> None:
     assert channel.buffer.dropped == 0
 
 
+@pytest.mark.requirement("R1.order")
 @pytest.mark.parametrize("overflow", list(Overflow))
 async def test_the_order_of_each_key_holds_under_every_policy(overflow: Overflow) -> None:
     channel = make(4, overflow)

@@ -15,6 +15,7 @@ def calls() -> Iterator[tuple[str, str]]:
                 yield f"{cls.__name__}.{name}", inspect.getdoc(member) or ""
 
 
+@pytest.mark.requirement("B6.costs")
 @pytest.mark.parametrize(("name", "text"), [pytest.param(*call, id=call[0]) for call in calls()])
 def test_a_call_says_what_it_costs(name: str, text: str) -> None:
     assert "Cost: " in text, name

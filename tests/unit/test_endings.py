@@ -37,6 +37,7 @@ async def slow(exchange: Exchange) -> None:
 # A session that is closed meanwhile
 
 
+@pytest.mark.requirement("R7.closed", "W11")
 @pytest.mark.parametrize("kind", ["call", "stream"])
 async def test_closing_ends_whatever_is_on_its_way_and_leaves_nothing(kind: str) -> None:
     async with raw_server(slow) as server:
@@ -109,6 +110,7 @@ async def test_a_grant_that_comes_after_the_close_is_given_back() -> None:
 # Errors and cancellations
 
 
+@pytest.mark.requirement("R7.error")
 async def test_an_error_of_the_block_is_not_lost_in_a_cancellation_around_it() -> None:
     async with raw_server(events(1)) as server, session_for(server) as session:
         with pytest.raises(ZeroDivisionError), anyio.CancelScope() as scope:
@@ -129,6 +131,7 @@ async def ping(session: Session, caught: list[BaseException]) -> None:
         raise
 
 
+@pytest.mark.requirement("R7.cancelled")
 async def test_a_cancelled_call_is_a_plain_cancellation() -> None:
     async with raw_server(slow) as server, session_for(server) as session:
         for steps in range(15):
@@ -145,6 +148,7 @@ async def test_a_cancelled_call_is_a_plain_cancellation() -> None:
 # News that is stale
 
 
+@pytest.mark.requirement("R6.add")
 async def test_a_device_that_failed_and_was_added_again_is_waited_for() -> None:
     handler = script(a=[refuse(404), events(7)])
     async with raw_server(handler) as server, session_for(server) as session:
@@ -156,6 +160,7 @@ async def test_a_device_that_failed_and_was_added_again_is_waited_for() -> None:
                 assert (await anext(aiter(reactor))).timestamp_ms == 7
 
 
+@pytest.mark.requirement("R6.token")
 async def test_an_old_401_does_not_come_back_with_the_next_stall() -> None:
     good = False
 
@@ -257,6 +262,7 @@ async def test_an_error_is_what_its_status_says(
 # The wait for the budget, and the wait of a retry
 
 
+@pytest.mark.requirement("W4")
 async def test_max_wait_does_not_forbid_a_retry() -> None:
     handler_calls = 0
 
@@ -270,6 +276,7 @@ async def test_max_wait_does_not_forbid_a_retry() -> None:
     assert handler_calls == 2
 
 
+@pytest.mark.requirement("W4")
 async def test_what_the_server_asks_for_counts_against_max_wait() -> None:
     async def busy(exchange: Exchange) -> None:
         await exchange.answer(503, None, headers={"Retry-After": "5"})
@@ -280,6 +287,7 @@ async def test_what_the_server_asks_for_counts_against_max_wait() -> None:
     assert len(server.requests) == 1
 
 
+@pytest.mark.requirement("R3.told")
 async def test_one_bad_token_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
     async with raw_server(refuse(401)) as server, session_for(server) as session:
         async with InputReactor(session, [f"d{number}" for number in range(20)], max_connecting=1) as reactor:

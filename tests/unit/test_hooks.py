@@ -146,6 +146,7 @@ async def test_what_happens_can_be_logged(caplog: pytest.LogCaptureFixture) -> N
 # The server's count
 
 
+@pytest.mark.requirement("B4.headers")
 async def test_the_servers_count_corrects_the_budget() -> None:
     async def counting(exchange: Exchange) -> None:
         headers = {"RateLimit-Limit": "1800", "RateLimit-Remaining": "3", "RateLimit-Reset": "600"}
@@ -192,6 +193,7 @@ async def test_diagnostics_can_be_pasted_into_a_bug_report() -> None:
     ]
 
 
+@pytest.mark.requirement("W9")
 async def test_a_consumer_that_lags_is_named_in_one_warning(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

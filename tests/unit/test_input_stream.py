@@ -114,6 +114,7 @@ async def test_a_stream_can_be_entered_once() -> None:
     assert len(server.requests) == 1
 
 
+@pytest.mark.requirement("R7.error")
 async def test_an_error_of_the_block_comes_as_it_is_also_when_cancelled() -> None:
     async with raw_server(one_event) as server, session_for(server) as session:
         with pytest.raises(ValueError, match="of the block"):
@@ -129,6 +130,7 @@ async def test_an_error_of_the_block_comes_as_it_is_also_when_cancelled() -> Non
         await server.until_connections(0)
 
 
+@pytest.mark.requirement("R7.error")
 async def test_a_break_in_the_connection_is_an_error_and_no_group() -> None:
     async def handler(exchange: Exchange) -> None:
         await exchange.open_stream()
@@ -151,6 +153,7 @@ async def test_closing_from_the_block_ends_the_iteration() -> None:
             assert [event async for event in events] == []
 
 
+@pytest.mark.requirement("R7.cancelled")
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("waits", ["in anext", "in the block"])
 async def test_native_cancellation_closes_the_stream(waits: str) -> None:

@@ -124,6 +124,7 @@ async def until(reactor: InputReactor, device_id: str, *states: StreamState) -> 
 # R1 order, R3 reconnects
 
 
+@pytest.mark.requirement("R1.order", "R1.repeat", "W8")
 async def test_events_come_in_order_and_the_repeat_after_a_reconnect_is_dropped() -> None:
     handler = script(others=[events(1, 2, 3, then=end), events(3, 4, then=end), events(4, 5)])
     async with raw_server(handler) as server, session_for(server) as session:
@@ -151,6 +152,7 @@ async def moved(exchange: Exchange) -> None:
     await exchange.answer(302, None, headers={"Location": "https://example.org/"})
 
 
+@pytest.mark.requirement("R3.again", "R6.passing", "W8")
 @pytest.mark.parametrize(
     "failure",
     [end, corrupt, reset, no_stream, moved, refuse(500), refuse(502), refuse(503), refuse(408), refuse(425)],
@@ -166,6 +168,7 @@ async def test_a_failed_stream_is_tried_again(failure: Handler) -> None:
             assert reactor.status("a").state is StreamState.LIVE
 
 
+@pytest.mark.requirement("R3.told")
 async def test_a_server_that_goes_on_failing_is_told_once_and_its_recovery_too(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -178,6 +181,7 @@ async def test_a_server_that_goes_on_failing_is_told_once_and_its_recovery_too(
     assert levels == ["WARNING", "DEBUG", "DEBUG", "INFO"]
 
 
+@pytest.mark.requirement("R4.stall", "W1")
 async def test_a_silent_stream_is_reopened() -> None:
     handler = script(others=[events(1), events(2)])
     async with raw_server(handler) as server, session_for(server) as session:
@@ -187,6 +191,7 @@ async def test_a_silent_stream_is_reopened() -> None:
         await server.until_connections(0)
 
 
+@pytest.mark.requirement("R4.quiet", "W2")
 async def test_a_stream_that_is_kept_alive_is_quiet_and_then_reopened() -> None:
     async def blank_lines(exchange: Exchange) -> None:
         await exchange.open_stream()
@@ -204,6 +209,7 @@ async def test_a_stream_that_is_kept_alive_is_quiet_and_then_reopened() -> None:
 # R2 bounded memory
 
 
+@pytest.mark.requirement("R2.block", "W9")
 async def test_a_consumer_that_stops_holds_the_streams_back_and_loses_nothing() -> None:
     async with raw_server(flood) as server, session_for(server) as session:
         async with InputReactor(session, ["a", "b"], buffer=10) as reactor:
@@ -219,6 +225,7 @@ async def test_a_consumer_that_stops_holds_the_streams_back_and_loses_nothing() 
         assert len(numbers) > 100  # each has its turns; how many is up to the sockets
 
 
+@pytest.mark.requirement("R2.oldest", "W9")
 async def test_drop_oldest_keeps_the_newest_and_counts() -> None:
     handler = events(*range(1, 101))
     async with raw_server(handler) as server, session_for(server) as session:
@@ -231,6 +238,7 @@ async def test_drop_oldest_keeps_the_newest_and_counts() -> None:
             assert reactor.device_stats("a").dropped == 90
 
 
+@pytest.mark.requirement("R2.latest", "W9")
 async def test_latest_keeps_the_newest_of_each_device() -> None:
     async with raw_server(events(*range(1, 101))) as server, session_for(server) as session:
         async with InputReactor(session, ["a", "b"], overflow=Overflow.LATEST) as reactor:
@@ -244,6 +252,7 @@ async def test_latest_keeps_the_newest_of_each_device() -> None:
 # R6 errors
 
 
+@pytest.mark.requirement("R6.token", "W6")
 async def test_a_refused_token_ends_the_iteration() -> None:
     handler = script(a=[events(1)], others=[refuse(401)])
     async with raw_server(handler) as server, session_for(server) as session:
@@ -257,6 +266,7 @@ async def test_a_refused_token_ends_the_iteration() -> None:
             await server.until_connections(0)
 
 
+@pytest.mark.requirement("R6.token", "W6")
 async def test_a_refused_token_is_not_tried_for_every_device() -> None:
     async with raw_server(refuse(401)) as server, session_for(server) as session:
         async with InputReactor(session, [f"d{n}" for n in range(200)], max_connecting=4) as reactor:
@@ -266,6 +276,7 @@ async def test_a_refused_token_is_not_tried_for_every_device() -> None:
     assert len(server.requests) < 50
 
 
+@pytest.mark.requirement("R6.last", "R6.add", "W7")
 async def test_the_only_device_failing_raises_its_cause_and_a_new_one_goes_on() -> None:
     handler = script(a=[refuse(404), events(9)], b=[events(5)])
     async with raw_server(handler) as server, session_for(server) as session:
@@ -280,6 +291,7 @@ async def test_the_only_device_failing_raises_its_cause_and_a_new_one_goes_on() 
             assert (await take(reactor, 1))[0].timestamp_ms == 9
 
 
+@pytest.mark.requirement("R6.last", "W7")
 async def test_several_causes_are_told_together() -> None:
     handler = script(a=[refuse(404)], b=[refuse(403)])
     async with raw_server(handler) as server, session_for(server) as session:
@@ -292,6 +304,7 @@ async def test_several_causes_are_told_together() -> None:
     }
 
 
+@pytest.mark.requirement("R6.last")
 async def test_removing_the_last_device_that_could_deliver_tells_of_the_others() -> None:
     async with raw_server(script(a=[refuse(404)], b=[events()])) as server, session_for(server) as session:
         async with InputReactor(session, ["a", "b"]) as reactor, anyio.create_task_group() as group:
@@ -308,6 +321,7 @@ async def test_removing_the_last_device_that_could_deliver_tells_of_the_others()
                 await reactor.remove("b")
 
 
+@pytest.mark.requirement("R6.last")
 async def test_queued_events_come_before_the_error() -> None:
     handler = script(others=[events(1, 2, then=end), refuse(404)])
     async with raw_server(handler) as server, session_for(server) as session:
@@ -324,6 +338,7 @@ async def ten_at_once(exchange: Exchange) -> None:
     await hold(exchange)
 
 
+@pytest.mark.requirement("R6.token")
 async def test_what_was_read_comes_before_another_devices_401_though_it_waits_for_room() -> None:
     handler = script(a=[ten_at_once], b=[refuse(401)])
     async with raw_server(handler) as server, session_for(server) as session:
@@ -337,6 +352,7 @@ async def test_what_was_read_comes_before_another_devices_401_though_it_waits_fo
                 await anext(aiter(reactor))
 
 
+@pytest.mark.requirement("R6.leaving")
 async def test_a_401_is_raised_on_leaving_though_another_device_waits_for_room() -> None:
     handler = script(a=[ten_at_once], b=[refuse(401)])
     async with raw_server(handler) as server, session_for(server) as session:
@@ -349,6 +365,7 @@ async def test_a_401_is_raised_on_leaving_though_another_device_waits_for_room()
         await server.until_connections(0)
 
 
+@pytest.mark.requirement("R3.asked")
 async def test_the_servers_retry_is_the_least_wait() -> None:
     async def asks(exchange: Exchange) -> None:
         await exchange.open_stream()
@@ -363,6 +380,7 @@ async def test_the_servers_retry_is_the_least_wait() -> None:
             assert 59 < (status.retry_at - status.since).total_seconds() < 61
 
 
+@pytest.mark.requirement("R6.leaving")
 async def test_an_error_that_nobody_iterated_to_see_is_raised_on_leaving() -> None:
     async with raw_server(refuse(401)) as server, session_for(server) as session:
         with pytest.raises(AuthenticationError):
@@ -370,6 +388,7 @@ async def test_an_error_that_nobody_iterated_to_see_is_raised_on_leaving() -> No
                 await until(reactor, "a", StreamState.FAILED)
 
 
+@pytest.mark.requirement("R6.leaving")
 async def test_an_error_that_was_seen_is_not_raised_again_on_leaving() -> None:
     async with raw_server(refuse(401)) as server, session_for(server) as session:
         async with InputReactor(session, ["a"]) as reactor:
@@ -401,6 +420,7 @@ async def test_a_budget_that_refuses_is_a_failure_to_retry() -> None:
             assert [event.timestamp_ms for event in await take(reactor, 1)] == [1]
 
 
+@pytest.mark.requirement("R7.error")
 async def test_a_bug_in_a_plugged_in_part_comes_out_as_itself() -> None:
     class Broken(TokenBucket):
         async def acquire(self, **_options: object) -> None:  # type: ignore[override]  # broken on purpose
@@ -415,6 +435,7 @@ async def test_a_bug_in_a_plugged_in_part_comes_out_as_itself() -> None:
 # R8, R10
 
 
+@pytest.mark.requirement("R8.goes-on", "R8.large", "R8.counted", "W10")
 async def test_a_bad_event_is_counted_and_the_stream_goes_on() -> None:
     async def handler(exchange: Exchange) -> None:
         await exchange.open_stream()
@@ -429,6 +450,7 @@ async def test_a_bad_event_is_counted_and_the_stream_goes_on() -> None:
             assert reactor.device_stats("a").decode_errors == 2
 
 
+@pytest.mark.requirement("R10", "W7")
 async def test_one_device_that_never_answers_slows_no_other() -> None:
     handler = script(hole=[hold], gone=[refuse(404)], flapping=[end], others=[flood])
     async with raw_server(handler) as server, session_for(server) as session:
@@ -440,6 +462,7 @@ async def test_one_device_that_never_answers_slows_no_other() -> None:
             assert reactor.status("gone").state is StreamState.FAILED
 
 
+@pytest.mark.requirement("R10")
 async def test_only_so_many_connections_are_opened_at_a_time() -> None:
     opening = 0
     most = 0
@@ -458,6 +481,7 @@ async def test_only_so_many_connections_are_opened_at_a_time() -> None:
     assert most == 3
 
 
+@pytest.mark.requirement("R5.paid", "R5.share", "B3.reserve", "W5")
 async def test_streams_leave_the_reserve_to_commands() -> None:
     async def handler(exchange: Exchange) -> None:
         await (events(1)(exchange) if exchange.request.path.endswith("/input") else exchange.answer(200, []))
@@ -477,6 +501,7 @@ async def test_streams_leave_the_reserve_to_commands() -> None:
 # R7 a clean end
 
 
+@pytest.mark.requirement("R7.closed", "W11")
 async def test_leaving_closes_every_connection() -> None:
     async with raw_server(flood) as server, session_for(server) as session:
         async with InputReactor(session, [f"d{n}" for n in range(50)], buffer=10) as reactor:
@@ -484,6 +509,7 @@ async def test_leaving_closes_every_connection() -> None:
         await server.until_connections(0)
 
 
+@pytest.mark.requirement("R7.error", "W11")
 async def test_an_error_in_the_body_comes_out_as_itself_and_closes_all() -> None:
     async with raw_server(flood) as server, session_for(server) as session:
         with pytest.raises(ZeroDivisionError):
@@ -493,6 +519,7 @@ async def test_an_error_in_the_body_comes_out_as_itself_and_closes_all() -> None
         await server.until_connections(0)
 
 
+@pytest.mark.requirement("R7.cancelled", "W11")
 async def test_a_cancelled_scope_closes_all() -> None:
     async with raw_server(flood) as server, session_for(server) as session:
         with anyio.CancelScope() as scope:
@@ -514,6 +541,7 @@ async def test_a_timeout_around_the_iteration_ends_just_that() -> None:
             assert reactor.status("a").state is StreamState.LIVE
 
 
+@pytest.mark.requirement("R7.cancelled", "W11")
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_native_cancellation_closes_all() -> None:
     async with raw_server(flood) as server, session_for(server) as session:
@@ -560,6 +588,7 @@ async def test_a_second_consumer_is_one_too_many() -> None:
             group.cancel_scope.cancel()
 
 
+@pytest.mark.requirement("R7.closed", "W11")
 async def test_aclose_from_another_task_ends_the_iteration_normally() -> None:
     async with raw_server(events(1)) as server, session_for(server) as session:
         ended = anyio.Event()

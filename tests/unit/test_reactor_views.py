@@ -76,6 +76,7 @@ async def test_a_batch_is_all_that_is_ready() -> None:
     assert [event.timestamp_ms for event in batch] == list(range(1, 21))
 
 
+@pytest.mark.requirement("R2.block")
 async def test_batches_hold_back_and_lose_nothing() -> None:
     numbers: list[int] = []
     async with raw_server(flood) as server, session_for(server) as session:
@@ -103,6 +104,7 @@ async def items_of(reactor: InputReactor, number: int) -> list[int | InputGap]:
     return found
 
 
+@pytest.mark.requirement("R9.reconnect", "W8")
 async def test_a_gap_is_told_after_a_reconnect_with_the_events_on_both_sides() -> None:
     handler = script(others=[events(1000, 2000, then=end), events(5000, 6000)])
     async with raw_server(handler) as server, session_for(server) as session:
@@ -114,6 +116,7 @@ async def test_a_gap_is_told_after_a_reconnect_with_the_events_on_both_sides() -
     assert "ended" in gap.reason
 
 
+@pytest.mark.requirement("R9.reconnect")
 async def test_no_gap_is_told_where_the_newest_value_is_the_one_we_have() -> None:
     handler = script(others=[events(1, 2, then=end), events(2, 3)])
     async with raw_server(handler) as server, session_for(server) as session:
@@ -121,6 +124,7 @@ async def test_no_gap_is_told_where_the_newest_value_is_the_one_we_have() -> Non
             assert await items_of(reactor, 3) == [1, 2, 3]
 
 
+@pytest.mark.requirement("R9.drop")
 async def test_a_gap_is_told_where_a_full_buffer_dropped_events() -> None:
     gate = anyio.Event()
 
@@ -143,6 +147,7 @@ async def test_a_gap_is_told_where_a_full_buffer_dropped_events() -> None:
     assert rest == [56, 57, 58, 59, 60]
 
 
+@pytest.mark.requirement("R9.kept")
 async def test_leaving_off_after_a_gap_does_not_lose_the_event_behind_it() -> None:
     for resume in ("events", "batches", "gaps"):
         handler = script(others=[events(1, then=end), events(5, 6)])
@@ -159,6 +164,7 @@ async def test_leaving_off_after_a_gap_does_not_lose_the_event_behind_it() -> No
                     assert await items_of(reactor, 2) == [5, 6]
 
 
+@pytest.mark.requirement("R9.first")
 async def test_a_device_that_was_removed_and_added_again_begins_anew() -> None:
     handler = script(others=[events(1), events(9)])
     async with raw_server(handler) as server, session_for(server) as session:
@@ -223,6 +229,7 @@ async def test_an_iteration_that_nobody_began_holds_no_listener_up() -> None:
             await take(reactor, 5)  # and it may begin later
 
 
+@pytest.mark.requirement("R10")
 async def test_a_listener_that_lags_loses_only_its_own() -> None:
     async with raw_server(flood) as server, session_for(server) as session:
         async with InputReactor(session, ["a"], buffer=8) as reactor:
@@ -279,6 +286,7 @@ async def test_another_source_is_merged() -> None:
     assert source.closed
 
 
+@pytest.mark.requirement("R2.edges")
 async def test_pushed_edges_are_never_merged() -> None:
     source = FakeSource(*(pushed("p", number, "ignite") for number in range(3)), devices=["p"], stays=True)
     async with raw_server(events()) as server, session_for(server) as session:
@@ -304,6 +312,7 @@ async def test_a_device_is_streamed_or_pushed_but_not_both(caplog: pytest.LogCap
     assert len(warnings) == 1
 
 
+@pytest.mark.requirement("R6.last")
 async def test_a_source_that_fails_is_a_cause_like_any_other() -> None:
     broken = DecodeError("line 3 is no event")
     async with raw_server(script(a=[refuse(403)])) as server, session_for(server) as session:
@@ -348,6 +357,7 @@ async def report_of(server: RawServer, devices: list[str], state: StreamState) -
         return await session.budget.report()
 
 
+@pytest.mark.requirement("R6.listed", "R5.shared", "R5.paid", "W3")
 async def test_a_404_of_listed_devices_is_off_line_and_costs_one_listing_for_all() -> None:
     devices = [f"d{number}" for number in range(10)]
     handler = listing_of(*({"id": device, "is_connected": False} for device in devices))
@@ -356,6 +366,7 @@ async def test_a_404_of_listed_devices_is_off_line_and_costs_one_listing_for_all
     assert report.spent == {(Priority.STREAM, "input"): 10, (Priority.STREAM, "listing"): 1}
 
 
+@pytest.mark.requirement("R6.listed", "R6.last")
 async def test_a_404_of_a_device_that_is_not_listed_is_a_failure() -> None:
     handler = listing_of({"id": "other", "is_connected": True})
     async with raw_server(handler) as server, session_for(server) as session:
@@ -364,6 +375,7 @@ async def test_a_404_of_a_device_that_is_not_listed_is_a_failure() -> None:
                 await anext(aiter(reactor))
 
 
+@pytest.mark.requirement("R4.usual")
 async def test_a_known_interval_makes_silence_longer() -> None:
     async with raw_server(events(1)) as server, session_for(server) as session:
         devices = [Device("slow", input_interval_ms=10_000), Device("quick", input_interval_ms=10)]
@@ -372,6 +384,7 @@ async def test_a_known_interval_makes_silence_longer() -> None:
             assert reactor.status("slow").state is StreamState.LIVE
 
 
+@pytest.mark.requirement("R5.listing", "W3")
 async def test_the_way_of_a_device_that_goes_off_line_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("littlebits_async.stream.SLOW_SCHEDULE_BASE", 0.05)
     monkeypatch.setattr("littlebits_async.stream.LISTING_EVERY", 0.05)

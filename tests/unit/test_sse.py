@@ -195,6 +195,7 @@ def test_items_are_values() -> None:
 
 
 # Each of exactly 12 bytes, and then of 13.
+@pytest.mark.requirement("R8.large")
 @pytest.mark.parametrize(
     ("fits", "too_much", "message"),
     [
@@ -211,6 +212,7 @@ def test_the_limit_is_exact(fits: bytes, too_much: bytes, message: Message, size
     assert decode(*pieces, limit=12) == [message, Oversized(12), message]
 
 
+@pytest.mark.requirement("R8.large", "W10")
 def test_the_limit_is_64_kib_by_default() -> None:
     largest = b"data:" + b"x" * (64 * 1024 - 5)
     text = "x" * (64 * 1024 - 5)
@@ -218,6 +220,7 @@ def test_the_limit_is_64_kib_by_default() -> None:
     assert decode(*(bytes([byte]) for byte in largest + b"\n\n")) == [Message(text)]
 
 
+@pytest.mark.requirement("R8.large")
 @pytest.mark.parametrize(
     "rest", [b"x" * 50, b"x" * 5 + b"\ndata: b\n: c\nretry: 5\nid: 6", b"\r\ndata: b", b"x" * 50 + b"\nevent: c"]
 )
@@ -228,6 +231,7 @@ def test_a_refused_event_is_reported_once_and_skipped_to_its_blank_line(rest: by
     assert decode(*pieces, limit=30) == [Message("first"), Oversized(30), Message("next")]
 
 
+@pytest.mark.requirement("R8.large")
 def test_an_event_is_refused_as_soon_as_it_is_too_much() -> None:
     decoder = Decoder(10)
     assert decoder.feed(b"data: 12345") == [Oversized(10)]
@@ -246,6 +250,7 @@ def test_heartbeats_without_blank_lines_never_add_up() -> None:
     assert decode(*[b": ping\n"] * 100, b"data: a\n\n", limit=10) == [*[Comment("ping")] * 100, Message("a")]
 
 
+@pytest.mark.requirement("R8.large")
 @pytest.mark.parametrize(
     "piece",
     [
@@ -270,6 +275,7 @@ def test_a_hundred_mebibytes_are_refused_without_being_held(start: bytes, piece:
     assert decoder.feed(b"\n\ndata: next\n\n") == [Message("next")]
 
 
+@pytest.mark.requirement("R8.large")
 def test_what_trickles_in_is_not_held_beyond_the_limit() -> None:
     decoder = Decoder(1000)
     items: list[Item] = []

@@ -219,6 +219,7 @@ def test_each_change_is_told_when_it_is_complete() -> None:
     ]
 
 
+@pytest.mark.requirement("R3.healthy")
 def test_attempts_are_tries_since_the_stream_proved_healthy() -> None:
     machine = make()
     request(machine, 0.0)
@@ -252,6 +253,7 @@ def test_reconnects_are_the_tries_after_the_first_opening() -> None:
 # --- R3: it reconnects by itself
 
 
+@pytest.mark.requirement("R3.again", "W8")
 @pytest.mark.parametrize(
     "error",
     [
@@ -284,6 +286,7 @@ def test_a_passing_failure_is_tried_again(error: LittleBitsError) -> None:
     assert machine.tick(8.5) == AskBudget()
 
 
+@pytest.mark.requirement("R3.backoff", "W8")
 def test_waits_double_from_half_a_second_to_a_minute() -> None:
     machine = make()
     request(machine, 0.0)
@@ -291,6 +294,7 @@ def test_waits_double_from_half_a_second_to_a_minute() -> None:
     assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
 
 
+@pytest.mark.requirement("R3.backoff")
 def test_jitter_is_full() -> None:
     machine = make(rng=draws(0.5, 0.25, 0.0, 0.75, 1.0))
     request(machine, 0.0)
@@ -298,12 +302,14 @@ def test_jitter_is_full() -> None:
     assert waits == [0.25, 0.25, 0.0, 3.0, 8.0]
 
 
+@pytest.mark.requirement("R3.backoff")
 def test_the_users_backoff_is_used() -> None:
     machine = make(backoff=Backoff(base=1.0, factor=4.0, cap=20.0))
     request(machine, 0.0)
     assert [delay_of(machine, 0.0)] + [fail_again(machine) for _ in range(3)] == [1.0, 4.0, 16.0, 20.0]
 
 
+@pytest.mark.requirement("R3.backoff")
 def test_nothing_is_tried_before_its_time() -> None:
     machine = make()
     request(machine, 100.0)
@@ -314,6 +320,7 @@ def test_nothing_is_tried_before_its_time() -> None:
     assert machine.tick(100.5) == AskBudget()
 
 
+@pytest.mark.requirement("R3.healthy")
 def test_an_opening_alone_does_not_shorten_the_waits() -> None:
     machine = connected()
     waits = [delay_of(machine, 0.0)]
@@ -323,6 +330,7 @@ def test_an_opening_alone_does_not_shorten_the_waits() -> None:
     assert waits == [0.5, 1.0, 2.0, 4.0]
 
 
+@pytest.mark.requirement("R3.healthy")
 def test_one_event_does_not_shorten_the_waits() -> None:
     machine = connected()
     waits: list[float] = []
@@ -334,6 +342,7 @@ def test_one_event_does_not_shorten_the_waits() -> None:
     assert waits == [0.5, 1.0, 2.0, 4.0]
 
 
+@pytest.mark.requirement("R3.healthy", "W8")
 @pytest.mark.parametrize(("proof", "wait"), [(29.75, 2.0), (30.0, 0.5), (400.0, 0.5)])
 def test_waits_start_again_after_30_s_from_first_to_last_event(proof: float, wait: float) -> None:
     machine = make()
@@ -346,6 +355,7 @@ def test_waits_start_again_after_30_s_from_first_to_last_event(proof: float, wai
     assert delay_of(machine, 20.0 + proof + 5.0) == wait
 
 
+@pytest.mark.requirement("R3.healthy")
 def test_the_proof_must_be_given_on_one_connection() -> None:
     machine = make()
     connect(machine, 0.0)
@@ -358,6 +368,7 @@ def test_the_proof_must_be_given_on_one_connection() -> None:
     assert delay_of(machine, 41.0) == 1.0
 
 
+@pytest.mark.requirement("R3.healthy")
 def test_healthy_after_is_the_users() -> None:
     machine = make(backoff=Backoff(healthy_after=5.0))
     request(machine, 0.0)
@@ -370,6 +381,7 @@ def test_healthy_after_is_the_users() -> None:
     assert machine.attempt == 0
 
 
+@pytest.mark.requirement("R3.healthy")
 def test_waits_double_again_after_a_healthy_stream_has_failed() -> None:
     machine = connected()
     feed(machine, 0.0)
@@ -389,6 +401,7 @@ def test_waits_double_after_a_healthy_stream_has_fallen_silent_and_cannot_be_reo
     assert [fail_again(machine) for _ in range(3)] == [1.0, 2.0, 4.0]
 
 
+@pytest.mark.requirement("R3.asked")
 def test_the_servers_retry_is_the_least_wait() -> None:
     machine = make(rng=lambda: 0.0)
     connect(machine, 0.0)
@@ -400,12 +413,14 @@ def test_the_servers_retry_is_the_least_wait() -> None:
     assert delay_of(machine, now) == 0.25
 
 
+@pytest.mark.requirement("R3.asked")
 def test_the_servers_retry_does_not_shorten_the_jitter() -> None:
     machine = connected()
     machine.server_wait(250)
     assert delay_of(machine, 1.0) == 0.5
 
 
+@pytest.mark.requirement("R3.asked")
 @pytest.mark.parametrize("milliseconds", [3_600_000, 3_600_001, 10**15])
 def test_the_servers_retry_is_followed_for_an_hour_at_most(milliseconds: int) -> None:
     machine = connected()
@@ -413,6 +428,7 @@ def test_the_servers_retry_is_followed_for_an_hour_at_most(milliseconds: int) ->
     assert delay_of(machine, 1.0) == HOUR
 
 
+@pytest.mark.requirement("R3.asked")
 @pytest.mark.parametrize(("asked", "wait"), [(0.0, 0.5), (0.25, 0.5), (7.0, 7.0), (HOUR, HOUR), (1e9, HOUR)])
 @pytest.mark.parametrize("status", [301, 408, 425, 429, 503])
 def test_retry_after_is_the_least_wait_up_to_an_hour(status: int, asked: float, wait: float) -> None:
@@ -421,6 +437,7 @@ def test_retry_after_is_the_least_wait_up_to_an_hour(status: int, asked: float, 
     assert delay_of(machine, 0.0, APIError("later", status=status, retry_after=asked)) == wait
 
 
+@pytest.mark.requirement("R3.asked")
 def test_retry_after_holds_for_one_wait() -> None:
     machine = make()
     request(machine, 0.0)
@@ -428,6 +445,7 @@ def test_retry_after_holds_for_one_wait() -> None:
     assert fail_again(machine) == 1.0
 
 
+@pytest.mark.requirement("R3.asked")
 @pytest.mark.parametrize(("retry_ms", "retry_after", "wait"), [(9000, 4.0, 9.0), (4000, 9.0, 9.0)])
 def test_the_longer_of_two_least_waits_holds(retry_ms: int, retry_after: float, wait: float) -> None:
     machine = connected()
@@ -444,6 +462,7 @@ def test_a_spent_budget_is_asked_again_when_it_has_something() -> None:
 # --- R4: silence is noticed
 
 
+@pytest.mark.requirement("R4.stall", "W1")
 def test_silence_is_a_stall_that_is_closed_and_reopened() -> None:
     machine = connected(100.0)
     feed(machine, 101.0)
@@ -462,6 +481,7 @@ def test_silence_is_a_stall_that_is_closed_and_reopened() -> None:
     assert machine.tick(133.5) == AskBudget()
 
 
+@pytest.mark.requirement("R4.stall")
 def test_silence_counts_from_the_opening() -> None:
     machine = make()
     request(machine, 0.0)
@@ -470,6 +490,7 @@ def test_silence_counts_from_the_opening() -> None:
     assert machine.tick(80.0) == Close()
 
 
+@pytest.mark.requirement("R4.stall")
 def test_bytes_of_any_kind_end_silence() -> None:
     machine = connected(quiet_after=None)
     for now in range(10, 1000, 10):
@@ -478,6 +499,7 @@ def test_bytes_of_any_kind_end_silence() -> None:
     assert machine.stalls == 0
 
 
+@pytest.mark.requirement("R4.usual", "W1")
 @pytest.mark.parametrize(
     ("stall_after", "gap", "interval", "limit"),
     [
@@ -504,6 +526,7 @@ def test_the_limit_is_the_longest_of_the_setting_and_what_the_stream_is_used_to(
     assert machine.tick(heard + limit) == Close()
 
 
+@pytest.mark.requirement("R4.usual")
 def test_the_longest_gap_outlives_its_connection() -> None:
     machine = connected()
     feed(machine, 25.0)
@@ -513,6 +536,7 @@ def test_the_longest_gap_outlives_its_connection() -> None:
     assert machine.silence_limit() == 75.0
 
 
+@pytest.mark.requirement("R4.usual")
 def test_the_time_between_two_connections_is_no_gap() -> None:
     machine = connected()
     feed(machine, 1.0)
@@ -522,6 +546,7 @@ def test_the_time_between_two_connections_is_no_gap() -> None:
     assert machine.silence_limit() == 30.0
 
 
+@pytest.mark.requirement("R4.quiet", "W2")
 def test_bytes_without_events_are_quiet_and_an_event_ends_it() -> None:
     machine = connected()
     feed(machine, 0.0)
@@ -550,6 +575,7 @@ def kept_alive(machine: StreamMachine, begin: int, end: int) -> None:
         assert machine.tick(float(now)) == Read()
 
 
+@pytest.mark.requirement("R4.quiet", "W2")
 def test_a_quiet_stream_is_reopened_after_quiet_after() -> None:
     machine = connected()
     feed(machine, 0.0)
@@ -565,6 +591,7 @@ def test_a_quiet_stream_is_reopened_after_quiet_after() -> None:
     assert machine.closed(300.0) == Wait(300.5)
 
 
+@pytest.mark.requirement("R4.quiet")
 def test_quiet_after_counts_from_the_last_event() -> None:
     machine = connected()
     kept_alive(machine, 10, 200)
@@ -573,6 +600,7 @@ def test_quiet_after_counts_from_the_last_event() -> None:
     assert machine.tick(500.0) == Close()
 
 
+@pytest.mark.requirement("R4.quiet")
 def test_a_short_quiet_after_is_not_stretched_by_stall_after() -> None:
     machine = connected(quiet_after=12.0)
     feed(machine, 0.0)
@@ -582,6 +610,7 @@ def test_a_short_quiet_after_is_not_stretched_by_stall_after() -> None:
     assert machine.tick(12.0) == Close()
 
 
+@pytest.mark.requirement("R4.quiet")
 def test_a_quiet_stream_can_fall_silent() -> None:
     machine = connected()
     kept_alive(machine, 10, 50)
@@ -591,6 +620,7 @@ def test_a_quiet_stream_can_fall_silent() -> None:
     assert "nothing came" in machine.reason
 
 
+@pytest.mark.requirement("R4.stall")
 def test_silence_and_quiet_begin_anew_with_a_connection() -> None:
     machine = connected()
     feed(machine, 0.0)
@@ -601,6 +631,7 @@ def test_silence_and_quiet_begin_anew_with_a_connection() -> None:
     assert state_of(machine) is StreamState.LIVE
 
 
+@pytest.mark.requirement("R4.usual")
 def test_a_stream_used_to_rare_events_is_live_between_them() -> None:
     machine = connected()
     feed(machine, 0.0)
@@ -613,6 +644,7 @@ def test_a_stream_used_to_rare_events_is_live_between_them() -> None:
     assert state_of(machine) is StreamState.QUIET
 
 
+@pytest.mark.requirement("R4.usual")
 def test_a_stream_used_to_rare_events_is_not_reopened_between_them() -> None:
     machine = connected()
     machine.interval = 120.0
@@ -622,6 +654,7 @@ def test_a_stream_used_to_rare_events_is_not_reopened_between_them() -> None:
     assert machine.tick(360.0) == Close()
 
 
+@pytest.mark.requirement("R4.pause")
 def test_the_clock_of_silence_stops_while_paused() -> None:
     machine = connected()
     feed(machine, 10.0)
@@ -633,6 +666,7 @@ def test_the_clock_of_silence_stops_while_paused() -> None:
     assert machine.tick(10_020.0) == Close()
 
 
+@pytest.mark.requirement("R4.pause")
 def test_the_clock_of_quiet_stops_while_paused() -> None:
     machine = connected()
     feed(machine, 0.0)
@@ -649,6 +683,7 @@ def test_the_clock_of_quiet_stops_while_paused() -> None:
     assert machine.tick(1280.0) == Close()
 
 
+@pytest.mark.requirement("R4.pause")
 def test_several_pauses_add_up() -> None:
     machine = connected()
     for begin, end in ((10.0, 1000.0), (1005.0, 2000.0), (2005.0, 3000.0)):
@@ -661,6 +696,7 @@ def test_several_pauses_add_up() -> None:
     assert machine.tick(3010.0) == Close()
 
 
+@pytest.mark.requirement("R4.pause")
 def test_a_pause_is_no_gap() -> None:
     machine = connected()
     feed(machine, 1.0)
@@ -670,6 +706,7 @@ def test_a_pause_is_no_gap() -> None:
     assert machine.silence_limit() == 30.0
 
 
+@pytest.mark.requirement("R4.pause")
 def test_an_event_read_before_a_pause_and_passed_on_after_it_does_not_count_the_pause() -> None:
     machine = connected()
     machine.received(10.0)
@@ -682,6 +719,7 @@ def test_an_event_read_before_a_pause_and_passed_on_after_it_does_not_count_the_
     assert state_of(machine) is StreamState.LIVE
 
 
+@pytest.mark.requirement("R4.pause")
 def test_a_pause_ends_with_its_connection() -> None:
     machine = connected()
     machine.paused(10.0)
@@ -699,6 +737,7 @@ def test_a_pause_that_began_when_the_connection_was_given_up_ends_with_it() -> N
     assert machine.tick(61.0) == Close()
 
 
+@pytest.mark.requirement("R4.stall")
 def test_stall_after_none_counts_no_silence() -> None:
     machine = connected(stall_after=None)
     machine.interval = 1.0
@@ -709,6 +748,7 @@ def test_stall_after_none_counts_no_silence() -> None:
     assert machine.stalls == 0
 
 
+@pytest.mark.requirement("R4.quiet")
 def test_stall_after_none_still_reopens_what_is_kept_alive_without_events() -> None:
     machine = connected(stall_after=None)
     feed(machine, 0.0)
@@ -717,6 +757,7 @@ def test_stall_after_none_still_reopens_what_is_kept_alive_without_events() -> N
     assert "no event" in machine.reason
 
 
+@pytest.mark.requirement("R4.quiet")
 def test_quiet_after_none_never_reopens_what_is_kept_alive() -> None:
     machine = connected(quiet_after=None)
     feed(machine, 0.0)
@@ -747,10 +788,12 @@ def silences(machine: StreamMachine, times: int) -> list[float]:
     return waits
 
 
+@pytest.mark.requirement("R5.prompt", "R5.slow", "W1")
 def test_silence_is_reopened_promptly_once_then_slowly() -> None:
     assert silences(connected(), 10) == [0.5, *SLOW]
 
 
+@pytest.mark.requirement("R5.prompt")
 def test_the_prompt_reopening_is_prompt_after_any_number_of_tries_and_jittered() -> None:
     machine = make(rng=draws(*[1.0] * 8, 0.5))
     request(machine, 0.0)
@@ -761,6 +804,7 @@ def test_the_prompt_reopening_is_prompt_after_any_number_of_tries_and_jittered()
     assert fall_silent(machine, 1030.0) == 0.25
 
 
+@pytest.mark.requirement("R5.slow")
 def test_a_quiet_stream_goes_on_the_same_schedule() -> None:
     machine = connected()
     waits: list[float] = []
@@ -772,6 +816,7 @@ def test_a_quiet_stream_goes_on_the_same_schedule() -> None:
     assert waits == [0.5, 60.0, 120.0, 240.0]
 
 
+@pytest.mark.requirement("R5.over")
 def test_one_event_ends_the_slow_schedule() -> None:
     machine = connected()
     assert silences(machine, 4) == [0.5, 60.0, 120.0, 240.0]
@@ -784,6 +829,7 @@ def test_one_event_ends_the_slow_schedule() -> None:
     assert silences(machine, 2) == [60.0, 120.0]
 
 
+@pytest.mark.requirement("R5.over")
 def test_the_repeated_cached_event_does_not_end_the_slow_schedule() -> None:
     machine = connected()
     feed(machine, 0.0, timestamp_ms=77)
@@ -796,6 +842,7 @@ def test_the_repeated_cached_event_does_not_end_the_slow_schedule() -> None:
     assert waits == [0.5, 60.0, 120.0, 240.0, 480.0]
 
 
+@pytest.mark.requirement("R5.over")
 def test_a_failed_try_does_not_end_the_slow_schedule() -> None:
     machine = connected()
     assert silences(machine, 2) == [0.5, 60.0]
@@ -805,6 +852,7 @@ def test_a_failed_try_does_not_end_the_slow_schedule() -> None:
     assert fall_silent(machine, machine.since + 30.0) == 120.0
 
 
+@pytest.mark.requirement("R3.asked")
 def test_the_servers_retry_is_the_least_wait_after_silence_too() -> None:
     machine = connected()
     machine.server_wait(200_000)
@@ -826,6 +874,7 @@ def twice_silent() -> StreamMachine:
     return machine
 
 
+@pytest.mark.requirement("R5.listing", "W3")
 def test_the_listing_is_asked_before_silence_is_paid_for_again() -> None:
     machine = connected()
     fall_silent(machine, 30.0)
@@ -837,6 +886,7 @@ def test_the_listing_is_asked_before_silence_is_paid_for_again() -> None:
     assert machine.tick(120.5) == AskListing()
 
 
+@pytest.mark.requirement("R5.listing")
 def test_a_try_that_fails_amid_the_slow_schedule_is_repeated_without_the_listing() -> None:
     machine = twice_silent()
     request(machine, 120.5)
@@ -844,6 +894,7 @@ def test_a_try_that_fails_amid_the_slow_schedule_is_repeated_without_the_listing
     assert machine.tick(due(machine)) == AskBudget()
 
 
+@pytest.mark.requirement("R5.listing")
 @pytest.mark.parametrize("devices", [None, {}, listing(), listing(is_connected=True)], ids=str)
 def test_what_is_not_listed_as_off_line_is_opened(devices: dict[str, Device] | None) -> None:
     machine = twice_silent()
@@ -852,6 +903,7 @@ def test_what_is_not_listed_as_off_line_is_opened(devices: dict[str, Device] | N
     assert state_of(machine) is StreamState.WAITING_FOR_BUDGET
 
 
+@pytest.mark.requirement("R5.listing", "W3")
 def test_what_is_listed_as_not_connected_is_off_line_until_a_listing_says_otherwise() -> None:
     machine = twice_silent()
     machine.tick(120.5)
@@ -868,6 +920,7 @@ def test_what_is_listed_as_not_connected_is_off_line_until_a_listing_says_otherw
     assert state_of(machine) is StreamState.LIVE
 
 
+@pytest.mark.requirement("R5.listing")
 def test_a_bit_that_came_back_and_is_silent_again_goes_on_the_slow_schedule_from_its_start() -> None:
     machine = connected()
     silences(machine, 6)
@@ -881,6 +934,7 @@ def test_a_bit_that_came_back_and_is_silent_again_goes_on_the_slow_schedule_from
     assert fall_silent(machine, 10_090.0) == 60.0
 
 
+@pytest.mark.requirement("R4.usual")
 def test_the_listing_tells_the_interval() -> None:
     machine = twice_silent()
     machine.tick(120.5)
@@ -898,6 +952,7 @@ def not_found(now: float) -> StreamMachine:
     return machine
 
 
+@pytest.mark.requirement("R6.listed")
 @pytest.mark.parametrize("devices", [None, {}], ids=str)
 def test_a_404_of_a_device_that_is_not_listed_is_a_refusal(devices: dict[str, Device] | None) -> None:
     machine = not_found(100.0)
@@ -907,6 +962,7 @@ def test_a_404_of_a_device_that_is_not_listed_is_a_refusal(devices: dict[str, De
     assert machine.tick(1001.0) == AskBudget()
 
 
+@pytest.mark.requirement("R6.listed", "W3")
 def test_a_404_of_a_device_that_is_listed_is_off_line() -> None:
     machine = not_found(0.0)
     assert machine.listed(listing(is_connected=False), 1.0) == Wait(61.0)
@@ -914,6 +970,7 @@ def test_a_404_of_a_device_that_is_listed_is_off_line() -> None:
     assert error_of(machine) is NOT_FOUND
 
 
+@pytest.mark.requirement("R5.slow")
 def test_a_404_of_a_device_that_is_listed_and_not_known_to_be_off_line_is_paid_for_ever_more_seldom() -> None:
     machine = not_found(0.0)
     now, waits = 0.0, list[float]()
@@ -930,6 +987,7 @@ def test_a_404_of_a_device_that_is_listed_and_not_known_to_be_off_line_is_paid_f
     assert waits == [60.0, 120.0, 240.0, 480.0]
 
 
+@pytest.mark.requirement("R6.token")
 def test_a_refused_token_while_the_listing_is_asked_ends_it() -> None:
     machine = not_found(0.0)
     assert machine.error(REFUSED_TOKEN, 1.0) == Wait(None)
@@ -946,6 +1004,7 @@ def test_a_refused_token_while_the_listing_is_asked_ends_it() -> None:
 # --- R9: gaps are told
 
 
+@pytest.mark.requirement("R9.reconnect")
 def test_events_may_be_missing_after_a_reconnect_and_the_reason_is_told() -> None:
     machine = make()
     connect(machine, 0.0)
@@ -961,6 +1020,7 @@ def test_events_may_be_missing_after_a_reconnect_and_the_reason_is_told() -> Non
     assert reasons == [None, None, "the server ended the stream", None]  # nothing came before the first of all
 
 
+@pytest.mark.requirement("R9.reconnect")
 def test_the_newest_value_told_again_shows_that_nothing_is_missing() -> None:
     machine = make()
     connect(machine, 0.0)
@@ -975,6 +1035,7 @@ def test_the_newest_value_told_again_shows_that_nothing_is_missing() -> None:
 # --- R6: errors are not lost
 
 
+@pytest.mark.requirement("R6.token")
 @pytest.mark.parametrize("error", [REFUSED_TOKEN, SessionClosedError("closed")], ids=repr)
 def test_what_no_waiting_mends_fails_without_a_time(error: LittleBitsError) -> None:
     machine = make()
@@ -988,6 +1049,7 @@ def test_what_no_waiting_mends_fails_without_a_time(error: LittleBitsError) -> N
     assert state_of(machine) is StreamState.FAILED
 
 
+@pytest.mark.requirement("R6.refused", "W7")
 @pytest.mark.parametrize(
     "status", [400, 402, 403, 404, 405, 406, 407, 409, 410, 418, 422, 424, 426, 428, 431, 451, 499]
 )
@@ -1003,6 +1065,7 @@ def test_a_refusal_fails_one_device_for_a_quarter_of_an_hour(status: int) -> Non
     assert machine.tick(1000.0) == AskBudget()
 
 
+@pytest.mark.requirement("R6.refused")
 def test_a_refusal_is_tried_each_quarter_of_an_hour() -> None:
     machine = make()
     request(machine, 0.0)
@@ -1011,6 +1074,7 @@ def test_a_refusal_is_tried_each_quarter_of_an_hour() -> None:
         request(machine, now + 900.0)
 
 
+@pytest.mark.requirement("R6.add", "W7")
 @pytest.mark.parametrize("error", [REFUSED_TOKEN, FORBIDDEN, BadRequestError("400", status=400)], ids=repr)
 def test_a_failed_device_is_tried_at_once_on_demand(error: LittleBitsError) -> None:
     machine = make()
@@ -1025,6 +1089,7 @@ def test_a_failed_device_is_tried_at_once_on_demand(error: LittleBitsError) -> N
     assert delay_of(machine, 11.0) == 0.5  # counted from the demand
 
 
+@pytest.mark.requirement("R6.add")
 def test_a_demand_does_not_shorten_a_backoff() -> None:
     machine = make()
     request(machine, 0.0)
@@ -1033,6 +1098,7 @@ def test_a_demand_does_not_shorten_a_backoff() -> None:
     assert state_of(machine) is StreamState.BACKING_OFF
 
 
+@pytest.mark.requirement("R6.token", "W6")
 @pytest.mark.parametrize(
     "steps", [("start",), ("start", "granted"), ("start", "granted", "opened"), ("start", "granted", "error")], ids=str
 )
@@ -1051,6 +1117,7 @@ def test_a_token_refused_elsewhere_fails_a_stream_in_any_state(steps: tuple[str,
 # --- R1: the repeat of the last event right after a reconnect is dropped
 
 
+@pytest.mark.requirement("R1.repeat", "W8")
 def test_the_repeat_of_the_last_event_right_after_a_reconnect_is_dropped() -> None:
     machine = connected()
     assert feed(machine, 1.0, timestamp_ms=500)
@@ -1063,6 +1130,7 @@ def test_the_repeat_of_the_last_event_right_after_a_reconnect_is_dropped() -> No
     assert machine.last_event_at == 5.0
 
 
+@pytest.mark.requirement("R1.repeat")
 def test_a_repeat_is_dropped_after_any_number_of_reconnects() -> None:
     machine = connected()
     assert feed(machine, 1.0, timestamp_ms=500)
@@ -1072,6 +1140,7 @@ def test_a_repeat_is_dropped_after_any_number_of_reconnects() -> None:
         assert not feed(machine, now + 9.0, timestamp_ms=500)
 
 
+@pytest.mark.requirement("R1.repeat")
 def test_only_the_first_event_of_a_connection_can_be_a_repeat() -> None:
     machine = connected()
     assert feed(machine, 1.0, timestamp_ms=500)
@@ -1086,6 +1155,7 @@ def test_only_the_first_event_of_a_connection_can_be_a_repeat() -> None:
     assert feed(machine, 9.0, timestamp_ms=501)
 
 
+@pytest.mark.requirement("R1.repeat")
 def test_an_older_event_after_a_reconnect_is_no_repeat() -> None:
     machine = connected()
     feed(machine, 1.0, timestamp_ms=500)
@@ -1095,6 +1165,7 @@ def test_an_older_event_after_a_reconnect_is_no_repeat() -> None:
     assert feed(machine, 4.0, timestamp_ms=500)
 
 
+@pytest.mark.requirement("R1.repeat")
 def test_an_event_of_another_device_with_the_same_time_is_no_repeat() -> None:
     machine = connected()
     feed(machine, 1.0, timestamp_ms=500)
@@ -1104,6 +1175,7 @@ def test_an_event_of_another_device_with_the_same_time_is_no_repeat() -> None:
     assert machine.event(reading(500, device_id="00e040000002"), 4.0)
 
 
+@pytest.mark.requirement("R1.repeat")
 def test_the_first_event_of_all_is_passed_on_even_with_the_time_0() -> None:
     assert feed(connected(), 1.0, timestamp_ms=0)
 
@@ -1122,6 +1194,7 @@ def test_a_repeat_does_not_make_a_quiet_stream_live() -> None:
 # --- Chance
 
 
+@pytest.mark.requirement("R3.backoff")
 def test_two_streams_that_fail_together_come_back_apart() -> None:
     waits: set[float] = set()
     for _ in range(20):

@@ -89,6 +89,7 @@ async def test_it_runs_in_another_task() -> None:
         assert await run_in_child(task) != anyio.get_current_task().id
 
 
+@pytest.mark.requirement("R7.error")
 @pytest.mark.anyio
 @pytest.mark.parametrize("error", [ValueError("mine"), TimeoutError("late"), KeyError("k")], ids=repr)
 async def test_an_error_is_raised_as_it_is(error: Exception) -> None:
@@ -181,6 +182,7 @@ async def test_the_error_of_a_clean_up_is_raised_as_it_is() -> None:
     assert caught.value is error
 
 
+@pytest.mark.requirement("R7.cancelled")
 @pytest.mark.anyio
 async def test_a_clean_up_runs_in_full_where_the_scope_is_cancelled_already() -> None:
     clean_up = FakeCleanUp()
@@ -195,6 +197,7 @@ async def test_a_clean_up_runs_in_full_where_the_scope_is_cancelled_already() ->
     assert scope.cancelled_caught
 
 
+@pytest.mark.requirement("R7.cancelled")
 @pytest.mark.anyio
 async def test_a_clean_up_runs_in_full_when_the_scope_is_cancelled_meanwhile() -> None:
     clean_up = FakeCleanUp()
@@ -236,6 +239,7 @@ async def task_of(call: Callable[[], Awaitable[object]]) -> AsyncGenerator[async
     assert task.done()
 
 
+@pytest.mark.requirement("R7.cancelled")
 @pytest.mark.asyncio
 @pytest.mark.parametrize("times", [1, 2, 3])
 async def test_native_cancellation_cancels_the_call_once_and_waits_for_its_clean_up(times: int) -> None:
@@ -302,6 +306,7 @@ async def test_asyncio_timeout_around_the_call_is_a_timeout() -> None:
     assert io.done
 
 
+@pytest.mark.requirement("R7.cancelled")
 @pytest.mark.asyncio
 @pytest.mark.parametrize("times", [1, 2, 3])
 async def test_a_clean_up_runs_in_full_under_native_cancellation_which_is_raised_then(times: int) -> None:
@@ -318,6 +323,7 @@ async def test_a_clean_up_runs_in_full_under_native_cancellation_which_is_raised
     assert clean_up.steps == 3
 
 
+@pytest.mark.requirement("R7.cancelled")
 @pytest.mark.asyncio
 async def test_a_clean_up_after_a_native_cancellation_runs_in_full_when_cancelled_again() -> None:
     clean_up = FakeCleanUp()

@@ -46,6 +46,7 @@ def test_the_environment_names_the_proxy(
     assert environment_proxy(httpx.URL(url)) == expected
 
 
+@pytest.mark.requirement("R4.sockets")
 def test_idle_connections_expire_here_before_a_server_drops_them() -> None:
     assert _connections._CALLS.keepalive_expiry == 2.0  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
     options = _connections._KEEP_ALIVE  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]

@@ -103,6 +103,7 @@ def test_an_event_without_type_is_an_input_event() -> None:
     assert read({"timestamp": TIME, "percent": 61}) == InputEvent(STREAM, TIME, 61.0)
 
 
+@pytest.mark.requirement("R8.goes-on")
 @pytest.mark.parametrize("kind", [None, 7, True, [], {}])
 def test_a_type_that_is_no_text_is_broken(kind: object) -> None:
     with pytest.raises(DecodeError, match="type"):
@@ -125,12 +126,14 @@ NO_INTEGER: list[Any] = [True, "x", [], {}, 1.5, 10**400]
 NO_NUMBER: list[Any] = [True, False, "61", "", [], {}, 10**400, -(10**400)]
 
 
+@pytest.mark.requirement("R8.goes-on")
 @pytest.mark.parametrize("time", [*NO_NUMBER, None, -1, -0.5, 253_402_300_800_000, 1e300])
 def test_unusable_times(time: object) -> None:
     with pytest.raises(DecodeError, match=f"^an input event of device {STREAM} cannot be used: no usable timestamp$"):
         read({"type": "input", "timestamp": time, "percent": 61})
 
 
+@pytest.mark.requirement("R8.goes-on")
 @pytest.mark.parametrize("event", [{"type": "input", "percent": 61}, [], [1], None, 7, "x", True, {}])
 def test_events_without_a_time(event: object) -> None:
     with pytest.raises(DecodeError, match="no usable timestamp"):
@@ -165,6 +168,7 @@ def test_readings(fields: dict[str, object], percent: float, absolute: int | Non
     assert event.absolute == absolute
 
 
+@pytest.mark.requirement("R8.goes-on")
 @pytest.mark.parametrize("percent", NO_NUMBER)
 def test_a_percent_that_is_no_number_is_broken_whatever_else_there_is(percent: object) -> None:
     payload = {"percent": 61, "absolute": 629}
@@ -174,6 +178,7 @@ def test_a_percent_that_is_no_number_is_broken_whatever_else_there_is(percent: o
         read({"type": "input", "timestamp": TIME, "absolute": 629, "payload": {"percent": percent}})
 
 
+@pytest.mark.requirement("R8.goes-on")
 @pytest.mark.parametrize("fields", [{}, {"percent": None}, {"absolute": "x"}, {"payload": {}}, {"payload": []}])
 def test_an_event_without_a_reading_is_broken(fields: dict[str, object]) -> None:
     with pytest.raises(DecodeError, match="no usable percent"):
@@ -195,6 +200,7 @@ def test_optional_fields_of_the_wrong_type_are_missing(value: object) -> None:
     assert read(event) == InputEvent(STREAM, TIME, 61.0)
 
 
+@pytest.mark.requirement("R8.goes-on", "W10")
 @pytest.mark.parametrize(
     "data",
     [
