@@ -31,6 +31,8 @@ BODIES: Final = [
     b'{"success":false,"message":"no"}',
     b'{"statusCode":404,"error":"Not Found","message":"Device not found."}',
     b'{"id":"a","label":"\\ud83d"}',
+    b'{"id":"a","user_id":"9999999999999999999","input_interval_ms":1e30}',
+    b'{"timestamp":1e18,"percent":1}',
     b"<html><body>502 Bad Gateway</body></html>",
     b"[" * 1000,
 ]
