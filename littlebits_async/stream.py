@@ -90,6 +90,8 @@ class Wait:
 
 Command = AskBudget | AskListing | Open | Read | Close | Wait
 _CONNECTED: Final = (Read, Close)
+_LOST: Final = ("", -1)
+_LONGEST_INTERVAL_MS: Final = 24 * 60 * 60 * 1000
 
 
 class StreamMachine:
@@ -270,6 +272,15 @@ class StreamMachine:
             self._enter(StreamState.LIVE, now, Read())
         return True
 
+    def not_passed_on(self) -> None:
+        """The event that came last was lost on its way: if it is repeated, the repeat is passed on."""
+        self._last_event = _LOST
+
+    def know_interval(self, milliseconds: int | None) -> None:
+        """The device's input interval was told, or not; one of more than a day is taken for a day."""
+        if milliseconds is not None:
+            self.interval = min(milliseconds, _LONGEST_INTERVAL_MS) / 1000
+
     def server_wait(self, milliseconds: int) -> None:
         """The server named the least wait before a reconnect (``retry:``)."""
         self._server_wait = min(milliseconds, LONGEST_ASKED_WAIT * 1000) / 1000
@@ -329,8 +340,7 @@ class StreamMachine:
         device = None if listing is None else listing.get(self.device_id)
         if device is None:
             return self._ask_budget(now) if refusal is None else self._refused(refusal, now)
-        if device.input_interval_ms is not None:
-            self.interval = device.input_interval_ms / 1000
+        self.know_interval(device.input_interval_ms)
         if device.is_connected is False:
             self._silent_openings = min(self._silent_openings, 1)  # once back, it is as good as any other
             return self._wait(StreamState.OFFLINE, now, LISTING_EVERY, reason="listed as not connected", error=refusal)

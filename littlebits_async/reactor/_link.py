@@ -220,6 +220,10 @@ class Link:
     async def _push_back(self, crowded: list[Outlet], entry: Entry) -> None:
         """Pass an event on where there is room at last; nothing is read meanwhile, so that the socket fills."""
         self.machine.paused(time.monotonic())
-        for outlet in crowded:
-            await outlet.put(self.machine.device_id, entry)
+        try:
+            for outlet in crowded:
+                await outlet.put(self.machine.device_id, entry)
+        except BaseException:
+            self.machine.not_passed_on()  # the stream was found silent just when this came
+            raise
         self.machine.resumed(time.monotonic())

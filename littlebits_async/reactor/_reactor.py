@@ -220,8 +220,8 @@ class InputReactor:
             now=time.monotonic(),
             on_change=self._changed,
         )
-        if isinstance(device, Device) and device.input_interval_ms is not None:
-            machine.interval = device.input_interval_ms / 1000
+        if isinstance(device, Device):
+            machine.know_interval(device.input_interval_ms)
         link = self._links[device_id] = Link(
             machine,
             session=self._session,

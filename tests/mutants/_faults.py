@@ -226,7 +226,7 @@ FAULTS: Final = (
         ("R4.usual",),
         "the known interval does not count",
         "reactor/_reactor.py",
-        "            machine.interval = device.input_interval_ms / 1000\n",
+        "            machine.know_interval(device.input_interval_ms)\n",
         "            pass\n",
     ),
     Fault(

@@ -942,6 +942,27 @@ def test_the_listing_tells_the_interval() -> None:
     assert machine.silence_limit() == 60.0
 
 
+def test_an_interval_that_is_absurd_does_not_switch_the_watch_off() -> None:
+    machine = make()
+    machine.know_interval(2**63)
+    day = 24 * 60 * 60
+    assert machine.silence_limit() == 3 * day
+
+
+def test_the_repeat_of_an_event_that_was_lost_on_its_way_is_passed_on_behind_a_gap() -> None:
+    machine = make()
+    request(machine, 0.0)
+    machine.opened(0.0)
+    assert machine.event(reading(1), 1.0)
+    machine.not_passed_on()
+    machine.error(StreamError("broken"), 2.0)
+    machine.tick(100.0)
+    machine.granted(100.0)
+    machine.opened(100.0)
+    assert machine.event(reading(1), 100.0)
+    assert machine.gap_reason == "broken"
+
+
 NOT_FOUND = NotFoundError("404 Not Found", status=404)
 
 
