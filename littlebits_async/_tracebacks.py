@@ -3,6 +3,8 @@
 import functools
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import suppress
+from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
 
 __all__ = ["clear_locals", "discreet", "discreet_call", "origins"]
@@ -20,7 +22,7 @@ def discreet(call: Callable[P, T]) -> Callable[P, T]:
             return call(*args, **kwargs)
         except BaseException as exc:
             del args, kwargs
-            traceback.clear_frames(exc.__traceback__)
+            _forget(exc.__traceback__)
             raise
 
     return discreetly
@@ -35,7 +37,7 @@ def discreet_call(call: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any,
             return await call(*args, **kwargs)
         except BaseException as exc:
             del args, kwargs
-            traceback.clear_frames(exc.__traceback__)
+            _forget(exc.__traceback__)
             raise
 
     return discreetly
@@ -62,9 +64,19 @@ def origins(exc: BaseException, handled: BaseException | None) -> Iterator[BaseE
 
 
 def clear_locals(exc: BaseException, handled: BaseException | None) -> None:
-    """Have an error's frames, and those of all that it came from, forget their locals; file and line stay.
+    """Leave of an error's traceback, and of those of all that it came from, the text: it has no locals.
 
-    Only for what no other task works on any more: a frame that waits would be closed.
+    Clearing the frames would not do: before Python 3.13 that closes one that still waits, and an error may have come
+    from another task, which goes on.
     """
     for part in origins(exc, handled):
-        traceback.clear_frames(part.__traceback__)
+        if part.__traceback__ is not None:
+            part.add_note("".join(traceback.format_tb(part.__traceback__)))
+            part.with_traceback(None)
+
+
+def _forget(trace: TracebackType | None) -> None:
+    for frame, _ in traceback.walk_tb(trace):
+        if frame.f_globals.get("__name__", "").partition(".")[0] == __package__:  # ours have ended; a user's may wait
+            with suppress(RuntimeError):  # this one and those that await it
+                frame.clear()

@@ -207,9 +207,11 @@ class StreamMachine:
             self.retry_at = now + seconds
             self._on_change(self)
 
-    def overdue(self, now: float) -> bool:
-        """Whether the budget lets it wait longer than it seemed, so that `queued` has news."""
-        return self._asked is AskBudget and self.retry_at is not None and now >= self.retry_at
+    def overdue(self, now: float) -> None:
+        """Where the budget lets it wait longer than it seemed, nobody knows for how long."""
+        if self._asked is AskBudget and self.retry_at is not None and now >= self.retry_at:
+            self.retry_at = None
+            self._on_change(self)
 
     def granted(self, now: float) -> Command:
         """The budget granted a request."""

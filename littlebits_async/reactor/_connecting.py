@@ -1,6 +1,7 @@
 """Who may open a stream next: so many at a time, and none while the event loop is busy."""
 
 import time
+from collections.abc import Callable
 from typing import Final
 
 import anyio
@@ -10,8 +11,8 @@ __all__ = ["Connecting"]
 
 _SHORT_TURN: Final = 0.002
 """Seconds; a turn of the event loop that takes longer has enough to do."""
-_MOST_TURNS: Final = 50
-"""Turns for which an opening is held up, at most: events alone may keep a loop busy for ever."""
+_LONGEST_HOLD: Final = 0.02
+"""Seconds for which one opening holds up the next, at most: a program's own work may keep its loop busy for ever."""
 
 
 class Connecting:
@@ -23,10 +24,12 @@ class Connecting:
 
     Args:
         most: How many there may be at a time.
+        clock: Gives the time in seconds.
     """
 
-    def __init__(self, most: int) -> None:
-        self._slots = anyio.CapacityLimiter(most)
+    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._slots = anyio.Semaphore(most, max_value=most)
         self._gate = anyio.Lock()
 
     async def acquire(self) -> None:
@@ -37,10 +40,13 @@ class Connecting:
         await self._slots.acquire()
         try:
             async with self._gate:
-                for _ in range(_MOST_TURNS):
-                    began = time.monotonic()
+                turned = self._clock()
+                until = turned + _LONGEST_HOLD
+                while turned < until:
+                    began = turned
                     await anyio.lowlevel.checkpoint()
-                    if time.monotonic() - began <= _SHORT_TURN:
+                    turned = self._clock()
+                    if turned - began <= _SHORT_TURN:
                         break
         except BaseException:
             self._slots.release()

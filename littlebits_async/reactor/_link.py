@@ -113,11 +113,11 @@ class Link:
             self._activity.cancel()
 
     def sweep(self, now: float) -> None:
-        """Look whether the stream has fallen silent, or waits longer than foreseen."""
+        """Look whether the stream has fallen silent, or waits longer than was foreseen."""
         if self._reading and isinstance(self.machine.tick(now), Close):
             self._activity.cancel()
-        elif self.machine.overdue(now):
-            self._foresee(now)  # a 429, or calls, came in between
+        else:
+            self.machine.overdue(now)  # a 429, or calls, came in between
 
     def _interrupted(self, error: LittleBitsError) -> Command:
         self._interruption = None
@@ -176,7 +176,8 @@ class Link:
         finally:
             self._connecting.release()
         try:
-            machine.opened(time.monotonic())
+            command = machine.opened(time.monotonic())
+            assert isinstance(command, Read)  # noqa: S101 - only this link removes it, and not meanwhile
             self._reading = True
             await self._read(feed)
         except StreamError as exc:

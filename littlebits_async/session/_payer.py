@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import anyio
+from attrs import define
 
 from ..backoff import RetryPolicy
 from ..budget import Budget, Correctable, Grant, Priority
@@ -33,6 +34,35 @@ WORTH_TELLING: Final = 0.001
 
 T = TypeVar("T")
 Q = TypeVar("Q")
+
+
+@define
+class _Try:
+    """What is known of a try while it is on its way."""
+
+    call: Call[Any]
+    grant: Grant
+    begun: bool = False
+    status: int | None = None
+    held_back: RateLimitedError | None = None
+
+    def check_hold(self) -> None:
+        """Raise where another request was answered 429 since this one was granted, which may be long ago."""
+        if hold := self.grant.hold:
+            where = f"{self.call.method} {self.call.path}"
+            self.held_back = RateLimitedError(
+                f"{where} was not sent: 429 to another request (try again in {hold:.0f} s)",
+                status=429,
+                method=self.call.method,
+                path=self.call.path,
+                retry_after=hold,
+            )
+            raise self.held_back
+
+    def begin(self) -> None:
+        """Take note that the request is about to be written: it waited for a turn to connect, or in the pool."""
+        self.check_hold()
+        self.begun = True
 
 
 class Payer:
@@ -118,44 +148,31 @@ class Payer:
             grant.cancel()
             raise SessionClosedError(f"{call.method} {call.path}: the session is closed")
         sent_at = time.monotonic()
-        statuses: list[int | None] = [None]  # the last one is that of the answer
-        held_back: list[LittleBitsError] = []
-
-        def ready() -> None:
-            if hold := grant.hold:  # it may have waited long: for a turn to connect, or in the pool
-                held_back.append(
-                    RateLimitedError(
-                        f"{call.method} {call.path} was not sent: 429 to another request (try again in {hold:.0f} s)",
-                        status=429,
-                        method=call.method,
-                        path=call.path,
-                    )
-                )
-                raise held_back[0]
+        this = _Try(call, grant)
 
         async def heard(said: int, headers: Mapping[str, str]) -> None:
-            statuses.append(said)
+            this.status = said
             self._correct(headers)
             if said == HTTPStatus.TOO_MANY_REQUESTS:
                 await self._limited(sent_at, read_retry_after(headers, datetime.now(UTC)))
 
         try:
-            ready()
-            answer = await request(call, ready, heard)
+            this.check_hold()
+            answer = await request(call, this.begin, heard)
         except LittleBitsError as exc:
-            if exc in held_back:
-                grant.cancel()
-                raise
-            if isinstance(exc, TransportError) and exc.surely_unsent:
+            held_back, this.held_back = exc is this.held_back, None  # its traceback holds this frame
+            if (held_back and not this.begun) or (isinstance(exc, TransportError) and exc.surely_unsent):
                 grant.cancel()
             else:
                 grant.sent()
-            self._note(call, statuses[-1], sent_at, exc)
-            if isinstance(exc, RateLimitedError) and statuses[-1] != HTTPStatus.TOO_MANY_REQUESTS:  # a 200 that says so
+            if held_back:
+                raise
+            self._note(call, this.status, sent_at, exc)
+            if isinstance(exc, RateLimitedError) and this.status != HTTPStatus.TOO_MANY_REQUESTS:  # a 200 that says so
                 await self._limited(sent_at, exc.retry_after)
             raise
         grant.sent()
-        self._note(call, statuses[-1], sent_at, None)
+        self._note(call, this.status, sent_at, None)
         self._hold.served(sent_at=sent_at)
         return answer
 

@@ -150,7 +150,7 @@ class Client:
         async def work() -> T:
             with anyio.fail_after(self._total):
                 response = await self._http.send(self._build(call, progress), stream=True)
-                await heard(response.status_code, _lower(response.headers))
+                await _tell(heard, response)
                 if response.is_success:
                     return _read(call, await _read_all(response, f"{call.method} {call.path}"))
             raise await _refusal(call, response, self._total)
@@ -182,7 +182,7 @@ class Client:
             request.headers["Accept-Encoding"] = "identity"
             with anyio.fail_after(self._opening_limit()):
                 response = await self._http.send(request, stream=True)
-                await heard(response.status_code, _lower(response.headers))
+                await _tell(heard, response)
                 if _is_event_stream(response):
                     opened.append(ByteStream(response))
                     self._streams.update(opened)
@@ -325,6 +325,14 @@ class _Progress:
             self.phase = "receive"
         elif self.phase == "pool":
             self.phase = "connect"
+
+
+async def _tell(heard: Heard, response: httpx.Response) -> None:
+    try:
+        await heard(response.status_code, _lower(response.headers))
+    except BaseException:  # a budget of the user's own failed, or was cancelled
+        await run_to_end(response.aclose)
+        raise
 
 
 def _read(call: Call[T], data: bytes) -> T:

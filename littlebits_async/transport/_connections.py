@@ -72,7 +72,7 @@ class SessionTransport(httpx.AsyncBaseTransport):
         self._proxy = proxy
         self._http2 = http2
         self._pool: httpx.AsyncHTTPTransport | None = None
-        self._slots = anyio.Semaphore(_AT_ONCE, fast_acquire=True)
+        self._slots = anyio.Semaphore(_AT_ONCE, max_value=_AT_ONCE, fast_acquire=True)
         self._starting = anyio.Lock()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

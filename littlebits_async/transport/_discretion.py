@@ -3,12 +3,15 @@
 httpx logs each URL at INFO, and a callback's URL in a query may hold a key. At DEBUG, hpack logs the headers that it
 encodes, the token and the query among them; httpcore logs the password of a SOCKS proxy, and all headers of an answer,
 which a server may write the token into. h11 quotes what it refuses: a header's value, such as a token with a line end,
-or a piece of the body in place of a chunk's header. The filters here touch no record of anybody else's requests.
+or a piece of the body in place of a chunk's header. The filters here touch no record of anybody else's requests, but of
+those that a user's own Auth or transport makes while it works on one of ours.
 """
 
 import logging
 import re
+import traceback
 from contextvars import ContextVar
+from types import TracebackType
 from typing import Final, TypeVar
 
 import httpx
@@ -20,6 +23,9 @@ __all__ = ["bare", "conceal", "conceal_body", "credentials", "keep_private", "wa
 credentials: Final = ContextVar[str | None]("littlebits_async.credentials", default=None)
 """What our own request that is worked on says in ``Authorization``, without the scheme; None elsewhere."""
 
+_FAMILIAR: Final = frozenset(
+    {"anyio", "asyncio", "contextlib", "h11", "h2", "httpcore", "httpx", "littlebits_async", "socket", "ssl", "trio"}
+)
 _LEAST: Final = 16
 """Characters; what is shorter is no secret, and taking it out would take common words out."""
 _MASK: Final = "***"
@@ -44,16 +50,30 @@ def bare(exc: E, handled: BaseException | None) -> E:
     """Leave of an error, and of all that it came from, the types and the messages, without what must not be told.
 
     The tracebacks go: frames of httpx and httpcore hold the request as it was sent. Clearing the frames would not do:
-    HTTP/2 raises one error in many tasks, and to clear a frame that still waits is to close it.
+    HTTP/2 raises one error in many tasks, and to clear a frame that still waits is to close it. Where frames are
+    neither ours nor theirs, as of a user's Auth whose own server is down, a note says in text which those were.
 
     Args:
         exc: The error.
         handled: What was being handled when our work began, which is not ours to touch.
     """
     for part in origins(exc, handled):
-        part.__traceback__ = None
-        part.args = tuple(conceal(arg) if isinstance(arg, str) else arg for arg in part.args)
+        if foreign := _foreign_frames(part.__traceback__):
+            part.add_note(foreign)
+        part.with_traceback(None)
+        args = tuple(conceal(arg) if isinstance(arg, str) else arg for arg in part.args)
+        if args != part.args:
+            BaseException.__setattr__(part, "args", args)  # whatever a user's own class thinks of it
     return exc
+
+
+def _foreign_frames(trace: TracebackType | None) -> str:
+    frames = [
+        (frame, line)
+        for frame, line in traceback.walk_tb(trace)
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] not in _FAMILIAR
+    ]
+    return "".join(traceback.StackSummary.extract(iter(frames)).format()) if frames else ""
 
 
 class _PrivateURL(httpx.URL):

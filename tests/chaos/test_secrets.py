@@ -532,7 +532,7 @@ async def test_a_bug_of_a_library_shows_where_and_no_secret(
         with pytest.raises(LookupError) as caught:
             await act(session)
         watch.see_error("error", caught.value)
-        assert "_send_event" in [frame.name for frame in caught.traceback]
+        assert "in _send_event" in "".join(caught.value.__notes__)
 
 
 @pytest.mark.anyio
@@ -556,7 +556,8 @@ async def test_a_crash_in_an_auth_or_transport_of_ones_own_shows_where_and_no_se
                 with pytest.raises(LookupError) as caught:
                     await session.subscriptions(subscriber_id=CALLBACK)
                 watch.see_error("error", caught.value)
-                assert caught.traceback[-1].name in ("auth_flow", "handle_async_request")
+                shown = "".join(caught.value.__notes__)
+                assert "in auth_flow" in shown or "in handle_async_request" in shown
 
 
 class Telltale:

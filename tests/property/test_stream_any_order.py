@@ -233,9 +233,11 @@ class World(RuleBasedStateMachine):
         before = look(self.machine)
         self.machine.queued(seconds, self.now)
         asked = isinstance(self.asked, AskBudget)
-        assert look(self.machine) == (evolve(before, retry_at=self.now + seconds) if asked else before)
-        assert self.machine.overdue(self.now + seconds) == asked
-        assert not self.machine.overdue(self.now + seconds - 1)
+        after = evolve(before, retry_at=self.now + seconds) if asked else before
+        self.machine.overdue(self.now + seconds - 1)
+        assert look(self.machine) == after
+        self.machine.overdue(self.now + seconds)
+        assert look(self.machine) == (evolve(before, retry_at=None) if asked else before)
 
     @rule()
     def granted(self) -> None:
