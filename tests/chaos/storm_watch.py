@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from datetime import datetime
 
 import anyio
 from attrs import define, field
@@ -20,7 +21,12 @@ class Witness:
 
     waits: dict[int, list[float]] = field(factory=dict[int, list[float]])
     """Seconds, by attempt."""
+    told: dict[str, list[float]] = field(factory=dict[str, list[float]])
+    """The same, by device."""
+    late: list[float] = field(factory=list[float])
+    """Seconds from when a stream was to be tried again until it was, as its statuses say."""
     states: Counter[StreamState] = field(factory=Counter[StreamState])
+    _due: dict[str, datetime] = field(factory=dict[str, datetime], init=False)
     _news: anyio.Event = field(factory=anyio.Event, init=False)
 
     def request_done(self, request: RequestDone, /) -> None:
@@ -29,7 +35,12 @@ class Witness:
     def stream_changed(self, status: StreamStatus, /) -> None:
         self.states[status.state] += 1
         if status.state is StreamState.BACKING_OFF and status.retry_at is not None:
-            self.waits.setdefault(status.attempt, []).append((status.retry_at - status.since).total_seconds())
+            wait = (status.retry_at - status.since).total_seconds()
+            self.waits.setdefault(status.attempt, []).append(wait)
+            self.told.setdefault(status.device_id, []).append(wait)
+            self._due[status.device_id] = status.retry_at
+        elif status.state is StreamState.CONNECTING and (due := self._due.pop(status.device_id, None)) is not None:
+            self.late.append((status.since - due).total_seconds())
         self._news.set()
 
     def event_dropped(self, device_id: str, /) -> None:

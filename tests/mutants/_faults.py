@@ -138,6 +138,17 @@ FAULTS: Final = (
         "self._backoff.delay(attempt or 1,",
     ),
     Fault(
+        ("R3.backoff", "W8"),
+        "who waits goes on at once",
+        "reactor/_link.py",
+        "            with anyio.move_on_after(math.inf if until is None else until - time.monotonic()):\n"
+        "                await self._nudge.wait()\n",
+        "            if until is not None:\n"
+        "                await __import__('anyio').lowlevel.checkpoint()\n"
+        "                return self.machine.tick(until)\n"
+        "            await self._nudge.wait()\n",
+    ),
+    Fault(
         ("R3.backoff",),
         "waits have no jitter",
         "backoff.py",
@@ -694,6 +705,13 @@ FAULTS: Final = (
         "session/_payer.py",
         "max_wait=None if math.isinf(max_wait) else max_wait",
         "max_wait=None",
+    ),
+    Fault(
+        ("W5",),
+        "a wait is foreseen as a tenth of what it will be",
+        "budget/_bucket.py",
+        "return self._ledger.expected_at(now, priority) - now",
+        "return (self._ledger.expected_at(now, priority) - now) / 10",
     ),
     Fault(
         ("W9",),

@@ -850,3 +850,41 @@ def test_a_plain_grant_suits_budgets_that_take_nothing_back() -> None:
 def test_both_are_budgets() -> None:
     budgets: tuple[Budget, ...] = (TokenBucket(), Unlimited())
     assert len(budgets) == 2
+
+
+# What is foreseen
+
+
+@pytest.mark.requirement("W5")
+@pytest.mark.anyio
+async def test_the_expected_wait_is_told_by_what_returns_who_waits_and_a_hold() -> None:
+    clock = Clock()
+    budget = TokenBucket(5, 100, reserve=0.4, margin=5, clock=clock)
+
+    def expected() -> tuple[float, ...]:
+        return tuple(budget.expected_wait(priority=priority) for priority in Priority)
+
+    assert expected() == (0, 0, 0)
+    for clock.now in (0.0, 10.0, 20.0):
+        await spend(budget, 1)
+    assert expected() == (0, 85, 85)  # two are free, and reserved
+    for clock.now in (30.0, 40.0):
+        await spend(budget, 1)
+    assert expected() == (65, 85, 85)  # and the reserve is filled up first
+
+    clock.now = 50.0
+    log: Log = []
+    async with anyio.create_task_group() as group:
+        await start(group, budget, log, "command")
+        assert expected() == (65, 85, 85)
+        await start(group, budget, log, "stream", priority=STREAM)
+        assert expected() == (65, 95, 95)
+        group.cancel_scope.cancel()
+    assert expected() == (55, 75, 75)
+
+    await budget.penalize(60)
+    assert expected() == (60, 75, 75)
+    await budget.penalize(90)
+    assert expected() == (90, 90, 90)
+    clock.now = 145.0
+    assert expected() == (0, 0, 0)
