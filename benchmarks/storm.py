@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.storm``, from the root of the repository, speaks JSON, a value a line. It says where it is:
 ``{"url": …, "token": …, "devices": […]}``. A line on its standard input lets the storm begin, and each fault is told
-as it comes, ``{"at": …, "fault": …}``; then ``{"calm": …}``. At the end of its input it tells what the cloud counted,
-``{"requests": …, "streams": …, "connections": …}``, and ends.
+as it comes, ``{"at": …, "fault": …, "silent": …}``; then ``{"calm": …}``. At the end of its input it tells what the
+cloud counted, ``{"requests": …, "streams": …, "connections": …}``, and ends.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from tests.support.raw_server import Exchange, RawServer
 
 INTERVAL_MS: Final = 500
 BLANK_LINE_EVERY: Final = 1.0
-_PAUSE: Final = (2.0, 16.0)
+_PAUSE: Final = (1.0, 16.0)
 """Seconds between two faults, the least and the most."""
 _SHARES: Final = (0.0, 0.1, 0.5, 1.0)
 """Of the connections, or of the devices; one at least."""
@@ -38,8 +38,8 @@ _Making = Callable[[random.Random], Faults]
 _LASTING: Final[Mapping[str, tuple[float, float, _Making]]] = {
     "latency": (2, 10, lambda rng: Faults(latency=rng.uniform(0.02, 0.5), jitter=0.02)),
     "slices": (2, 8, lambda _: Faults(piece=1)),
-    "stall": (1, 14, lambda _: Faults(stalled=True)),
-    "half open": (3, 20, lambda _: Faults(half_open=True)),
+    "stall": (4, 14, lambda _: Faults(stalled=True)),
+    "half open": (4, 20, lambda _: Faults(half_open=True)),
     "reset early": (1, 5, lambda rng: Faults(reset_after=rng.randrange(2000))),
     "end early": (1, 5, lambda rng: Faults(end_after=rng.randrange(2000))),
     "refuse": (1, 6, lambda _: Faults(refused=True)),
@@ -78,6 +78,12 @@ class Fault:
     share: float
     faults: Faults = NO_FAULTS
 
+    @property
+    def silent(self) -> float:
+        """Seconds for which some streams bring nothing and do not end."""
+        hushed = self.faults.stalled or self.faults.half_open
+        return self.seconds if hushed and self.share else 0.0  # the one connection may be no stream's
+
     def __str__(self) -> str:
         whom = f"{self.share:.0%}" if self.share else "one"
         return f"{self.kind} ({whom}, {self.seconds:.1f} s)" if self.seconds else f"{self.kind} ({whom})"
@@ -86,24 +92,31 @@ class Fault:
 def plan(seed: int, seconds: float) -> list[Fault]:
     """Return the faults of a storm: the same for the same arguments, one after the other but for bits off line."""
     rng = random.Random(seed)  # noqa: S311 - no secret hangs on it
-    # A short storm has short faults, so that it has several, and all kinds come before one comes again.
-    longest, longest_pause = seconds / 6, seconds / 12
+    kinds = {**_LASTING, **_OTHERS}
+    # All kinds come before one comes again, and the faults and pauses of a short storm are so short that all do come.
+    spans = [*(span[:2] for span in kinds.values()), *[_PAUSE] * len(kinds)]
+    room = seconds - sum(least for least, _ in spans)
+    scale = max(0.0, min(1.0, room / sum(most - least for least, most in spans)))
+
+    def draw(least: float, most: float) -> float:
+        return rng.uniform(least, least + (most - least) * scale)
+
     found: list[Fault] = []
     deck: list[str] = []
-    at = min(_PAUSE[0], longest_pause)
+    at = _PAUSE[0]
     while True:
         if not deck:
-            deck = [*_LASTING, *_OTHERS]
+            deck = list(kinds)
             rng.shuffle(deck)
         kind = deck.pop()
-        least, most, *making = _LASTING.get(kind) or _OTHERS[kind]
-        lasts = rng.uniform(min(least, longest), min(most, longest))
+        least, most, *making = kinds[kind]
+        lasts = draw(least, most)
         share = 1.0 if kind in _WHOLE else rng.choice(_SHARES)
         fault = Fault(at, kind, lasts, share, making[0](rng) if making else NO_FAULTS)
         if at + lasts > seconds:
             return found
         found.append(fault)
-        at += (0 if kind == "off line" else lasts) + min(rng.uniform(*_PAUSE), longest_pause)
+        at += (0 if kind == "off line" else lasts) + draw(*_PAUSE)
 
 
 @define
@@ -122,7 +135,7 @@ class Storm:
         async with anyio.create_task_group() as tasks:
             for fault in faults:
                 await anyio.sleep_until(began + fault.at)
-                say(at=round(anyio.current_time() - began, 1), fault=str(fault))
+                say(at=round(anyio.current_time() - began, 1), fault=str(fault), silent=fault.silent)
                 if fault.kind == "off line":
                     tasks.start_soon(self._take_off_line, fault)
                 else:

@@ -1,4 +1,4 @@
-"""Whether a long run grew: what was there at each moment, and the verdict on it. Linux only, by ``/proc``."""
+"""What was measured and counted in a long run, and the verdict on it: whether it grew. Linux only, by ``/proc``."""
 
 import asyncio
 import gc
@@ -76,6 +76,42 @@ class Run:
         """Return the median of a quarter of the storm, the first of which is number 0."""
         begin, end = (len(self.storm) * edge // QUARTERS for edge in (number, number + 1))
         return statistics.median(float(getattr(sample, name)) for sample in self.storm[begin:end])
+
+
+@frozen
+class Tally:
+    """What was counted in the course of a run.
+
+    Attributes:
+        paid: Requests that the budget granted and did not take back.
+        counted: Requests that the cloud counted.
+        silences: Faults of the storm after which a stall should have been noticed.
+        stalls: Stalls that the reactor noticed.
+        answered: Calls that succeeded, by when.
+    """
+
+    paid: int
+    counted: int
+    silences: int
+    stalls: int
+    answered: Mapping[str, int]
+
+    def __str__(self) -> str:
+        answered = ", ".join(f"{number} in {when}" for when, number in self.answered.items())
+        return (
+            f"{self.paid} requests granted, {self.counted} counted by the cloud; {self.silences} long silences, "
+            f"{self.stalls} stalls noticed; calls answered: {answered}"
+        )
+
+
+def reconcile(tally: Tally) -> list[str]:
+    """Return what does not add up; fewer requests than were granted may arrive, but none that was not."""
+    against = [f"no call was answered in {when}" for when, number in tally.answered.items() if not number]
+    if tally.counted > tally.paid:
+        against.append(f"the cloud counted {tally.counted} requests, and the budget granted {tally.paid}")
+    if tally.silences and not tally.stalls:
+        against.append(f"no stall was noticed in {tally.silences} long silences")
+    return against
 
 
 def judge(run: Run, *, devices: int) -> list[str]:

@@ -22,15 +22,21 @@ import sniffio
 import trio
 from attrs import define, field, frozen
 
-__all__ = ["ANYIO", "ASYNCIO", "Checkpoints", "Flavour", "Operation", "Sweep", "counting", "sweep", "tasks_living"]
+__all__ = [
+    "ANYIO",
+    "ASYNCIO",
+    "Checkpoints",
+    "Ending",
+    "Flavour",
+    "Operation",
+    "Sweep",
+    "counting",
+    "sweep",
+    "tasks_living",
+]
 
 PATIENCE = 10
 """Seconds after which an operation hangs."""
-
-CLOSELY = 200
-"""Each of so many checkpoints is cancelled at, and from then on each `STRIDE`-th."""
-
-STRIDE = 7
 
 AGES = 1e6
 """A timeout that is not due by itself."""
@@ -376,7 +382,7 @@ async def sweep(operation: Operation, flavour: Flavour, *, afterwards: Operation
                 return result
             result.cancelled += ending.cancelled
             result.late += not ending.cancelled
-            at += 1 if at < CLOSELY else STRIDE
+            at += 1
 
 
 def tasks_living() -> int:

@@ -6,14 +6,17 @@ from itertools import pairwise
 import pytest
 from attrs import evolve
 
+from benchmarks.soak import BROUGHT_BY_FAULTS, Notes
 from benchmarks.storm import plan
-from benchmarks.verdict import Run, Sample, judge
+from benchmarks.verdict import Run, Sample, Tally, judge, reconcile
+from littlebits_async import TransportError
 
 DEVICES = 200
 CLOSED = Sample(rss=40, handles=11, tasks=1, objects=40_000)
 CALM = Sample(rss=55, handles=212, tasks=205, objects=85_000)
 RUNNING = Sample(rss=60, handles=214, tasks=212, objects=88_000)
 NUMBER = 180
+ADDS_UP = Tally(paid=900, counted=900, silences=2, stalls=1, answered={"the calm": 6, "the storm": 40})
 
 
 def run_of(change: Callable[[int, Sample], Sample]) -> list[Sample]:
@@ -91,6 +94,45 @@ def test_a_run_too_short_to_judge_fails() -> None:
     assert verdict(run_of(flat)[:7]) == ["7 samples are too few to judge growth"]
 
 
+@pytest.mark.parametrize(
+    "tally",
+    [ADDS_UP, evolve(ADDS_UP, counted=899), evolve(ADDS_UP, silences=0, stalls=0)],
+    ids=["all", "a request did not arrive", "nothing to notice"],
+)
+def test_a_tally_that_adds_up_passes(tally: Tally) -> None:
+    assert reconcile(tally) == []
+
+
+@pytest.mark.parametrize(
+    ("tally", "reason"),
+    [
+        (evolve(ADDS_UP, counted=901), "the cloud counted 901 requests, and the budget granted 900"),
+        (evolve(ADDS_UP, stalls=0), "no stall was noticed in 2 long silences"),
+        (evolve(ADDS_UP, answered={"the calm": 0, "the storm": 40}), "no call was answered in the calm"),
+        (evolve(ADDS_UP, answered={"the calm": 6, "the storm": 0}), "no call was answered in the storm"),
+    ],
+    ids=["a request nobody paid", "no stall noticed", "no call answered in the calm", "none in the storm"],
+)
+def test_a_tally_that_does_not_add_up_fails(tally: Tally, reason: str) -> None:
+    assert reconcile(tally) == [reason]
+
+
+async def fail(error: Exception) -> None:
+    raise error
+
+
+@pytest.mark.anyio
+async def test_only_the_errors_that_the_storm_brings_are_forgiven_and_in_the_calm_none() -> None:
+    notes = Notes()
+    lost = TransportError("the connection was lost")
+    await notes.call(fail(lost), *BROUGHT_BY_FAULTS)
+    assert (notes.answered, notes.failed.total(), notes.broken.total()) == (0, 1, 0)
+    await notes.call(fail(ValueError("of another kind")), *BROUGHT_BY_FAULTS)
+    assert notes.broken.total() == 1
+    await notes.call(fail(lost))
+    assert (notes.answered, notes.failed.total(), notes.broken.total()) == (0, 1, 2)
+
+
 def test_the_same_seed_brings_the_same_storm() -> None:
     assert plan(7, 600) == plan(7, 600) != plan(8, 600)
 
@@ -107,8 +149,18 @@ def test_a_storm_keeps_to_its_time_and_one_fault_is_over_when_the_next_begins(se
     )
 
 
-def test_a_long_storm_brings_every_fault() -> None:
-    assert {fault.kind for fault in plan(0, 1800)} == {
+@pytest.mark.parametrize("seconds", [36, 42, 120, 1800])
+@pytest.mark.parametrize("seed", range(20))
+def test_a_storm_brings_every_fault_and_a_short_one_too(seed: int, seconds: float) -> None:
+    assert {fault.kind for fault in plan(seed, seconds)} == {
         *("latency", "slices", "stall", "half open", "reset early", "end early", "refuse", "cut"),
         *("abort streams", "end streams", "restart", "answer 429", "answer 502", "answer 503", "off line"),
     }
+
+
+def test_a_fault_is_a_silence_where_it_keeps_streams_from_bringing_anything() -> None:
+    silent = {fault.kind: fault for fault in plan(0, 1800) if fault.silent}
+    assert set(silent) == {"stall", "half open"}
+    for fault in silent.values():
+        assert fault.silent == fault.seconds >= 4
+        assert not evolve(fault, share=0.0).silent  # the one connection may be no stream's
