@@ -32,6 +32,7 @@ _PHRASES: Final[Mapping[int, str]] = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Request Entity Too Large",
     HTTPStatus.TOO_MANY_REQUESTS: "Too Many Requests",
     HTTPStatus.INTERNAL_SERVER_ERROR: "Internal Server Error",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Service Unavailable",
 }
 _JSON: Final = {"content-type": "application/json; charset=utf-8", "cache-control": "no-cache", **CORS}
 

@@ -24,7 +24,7 @@ from .negotiation import EVENT_STREAM
 from .registry import Registry, Update
 from .resources import Call, Operation
 from .streams import InputStream
-from .subscriptions import DEFAULT_EVENTS, EVENTS, Subscription
+from .subscriptions import DEFAULT_EVENTS, EVENTS
 
 __all__ = ["Api"]
 
@@ -121,7 +121,7 @@ class Api:
         percent = self._dialect.read_percent(call.body)
         duration_ms = self._duration_ms(call.body, self._dialect.default_duration_ms)
         self._check_connected(bit)
-        bit.show(percent, duration_ms)
+        await self._registry.output(bit, percent, duration_ms)
         return answer(self._dialect.done)
 
     async def light(self, call: Call) -> Response:
@@ -133,12 +133,12 @@ class Api:
         }
         duration_ms = self._duration_ms(call.body, FOREVER)
         self._check_connected(bit)
-        bit.shine(Light(**wanted), duration_ms)
+        await self._registry.light(bit, Light(**wanted), duration_ms)
         return answer(self._dialect.done)
 
     async def input(self, call: Call) -> Response:
         """Stream the input of a device."""
-        return InputStream(self._bit(call).feed, self._drop)
+        return InputStream(self._bit(call).feed, self._drop, call.token.digest)
 
     async def subscriptions(self, call: Call) -> Response:
         """List subscriptions, of a publisher or a subscriber or both."""
@@ -156,9 +156,8 @@ class Api:
         """Make a subscription."""
         name = next((name for name in self._dialect.events_fields_taken if name in call.body), None)
         events = DEFAULT_EVENTS if name is None else fields.names(name, call.body[name], EVENTS)
-        subscription = Subscription(*_pair(call.body), events)
-        await self._registry.subscribe(subscription, call.token.user_id)
-        return answer(encode.subscription(subscription, self._dialect), HTTPStatus.CREATED)
+        made = await self._registry.subscribe(*_pair(call.body), events, call.token.user_id)
+        return answer(encode.subscription(made, self._dialect), HTTPStatus.CREATED)
 
     async def unsubscribe(self, call: Call) -> Response:
         """End a subscription."""

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Final
 
 import anyio
@@ -15,6 +15,7 @@ from attrs import frozen
 
 from .feeds import Feed
 from .readings import Reading
+from .storage import DeviceRecord
 from .ticker import Ticker
 from .waveforms import Waveform
 
@@ -73,6 +74,8 @@ class Bit:
         input_interval_ms: int = DEFAULT_INTERVAL_MS,
         waveform: Waveform | None = None,
         is_connected: bool = True,
+        on_reading: Callable[[Reading], None] = lambda _: None,
+        on_connection: Callable[["Bit"], None] = lambda _: None,
     ) -> None:
         self.id = device_id
         self.label = label
@@ -85,7 +88,9 @@ class Bit:
         self._waveform = waveform
         self._percent = 0.0
         self._timestamp_ms = 0
-        self._followers: dict[str, Callable[[Reading], None]] = {}
+        self._on_reading = on_reading
+        self._on_connection = on_connection
+        self._followers: dict[Hashable, Callable[[Reading], None]] = {}
         self._shown = 0.0
         self._shown_until = math.inf
         self._shown_changed = asyncio.Event()
@@ -123,6 +128,7 @@ class Bit:
         """
         if is_connected != self._is_connected:
             self._is_connected = is_connected
+            self._on_connection(self)
             self.feed.refresh(anew=True)
 
     async def close_streams(self, *, abort: bool = False) -> int:
@@ -227,12 +233,11 @@ class Bit:
         """Tell the bit's light what to show; lost when it is off line.
 
         Args:
-            light: What to change; None in it leaves that as it is.
+            light: What to show.
             duration_ms: Milliseconds until the light is the bit's own business again, or `FOREVER`.
         """
         if self._is_connected:
-            before = self.light or Light()
-            self._light = Light(light.color or before.color, light.mode or before.mode)
+            self._light = light
             self._light_until = self._end(duration_ms)
 
     def read(self) -> bytes:
@@ -240,6 +245,7 @@ class Bit:
         # Never twice the same time, even if the clock is set back: clients take that for a repeat.
         self._timestamp_ms = max(time.time_ns() // 1_000_000, self._timestamp_ms + 1)
         reading = Reading.of(self.percent, device_id=self.id, user_id=self.user_id, timestamp_ms=self._timestamp_ms)
+        self._on_reading(reading)
         for tell in self._followers.values():
             tell(reading)
         return reading.event()
@@ -248,15 +254,25 @@ class Bit:
         """Show the amplitude of a bit that this one follows."""
         self.show(reading.percent, FOREVER)
 
-    def add_follower(self, key: str, tell: Callable[[Reading], None]) -> None:
+    def add_follower(self, key: Hashable, tell: Callable[[Reading], None]) -> None:
         """Have somebody told of each reading."""
         self._followers[key] = tell
         self.feed.refresh()
 
-    def remove_follower(self, key: str) -> None:
+    def remove_follower(self, key: Hashable) -> None:
         """Have somebody told no more."""
         self._followers.pop(key, None)
         self.feed.refresh()
+
+    def restore(self, record: DeviceRecord, now_ms: int) -> None:
+        """Show what the bit was told to show before the cloud was started."""
+
+        def end(until_ms: int | None) -> float:
+            return math.inf if until_ms is None else self._clock() + (until_ms - now_ms) / 1000
+
+        self._shown, self._shown_until = record.percent, end(record.percent_until_ms)
+        if record.color is not None or record.mode is not None:
+            self._light, self._light_until = Light(record.color, record.mode), end(record.light_until_ms)
 
     def _end(self, duration_ms: int) -> float:
         return math.inf if duration_ms == FOREVER else self._clock() + duration_ms / 1000

@@ -4,6 +4,7 @@ import asyncio
 import functools
 import logging
 import math
+import os
 import socket
 from collections.abc import Iterable, Mapping
 from types import TracebackType
@@ -11,20 +12,25 @@ from typing import Final, Self
 
 import anyio
 
+from ..amplitude import Thresholds
 from .app import App
 from .bits import DEFAULT_INTERVAL_MS, DEFAULT_LABEL, Bit
 from .limiting import RequestLimit
 from .registry import Registry
 from .server import Server, listen
+from .storage import Store
 from .ticker import Ticker
 from .tokens import SCOPES, digest
 from .waveforms import Waveform
 from .waveforms import waveform as named
+from .webhooks import Poster
 
 __all__ = ["LocalCloud"]
 
 logger: Final = logging.getLogger(__name__)
 
+_LOOK_EVERY: Final = 0.5
+"""Seconds between two looks after the database."""
 _NEAREST: Final[Mapping[str, str]] = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
 """All of this machine's addresses, and the one of them that this machine itself can call."""
 
@@ -41,20 +47,34 @@ class LocalCloud:
 
     Asyncio only. All its work is done in one task of its own, which ends with the block; so the block may be entered
     and left in different tasks, as test fixtures do, and no error of the block is wrapped. What the cloud knows
-    outlives the block: entering again goes on with it, on a new port unless one is named. Nothing is kept on disk.
+    outlives the block: entering again goes on with it, on a new port unless one is named.
+
+    With a database, all that it has answered for outlives the program as well, however that ends: tokens, devices and
+    what they were told to show, subscriptions, webhooks that wait, and of each bit the newest inputs.
 
     Args:
+        db: The file of the database; None keeps everything in memory.
         host: The address to listen at.
         port: The port to listen at; 0 for any that is free.
         limit: Requests that each token may make in any hour; an input stream counts once.
         blank_line_every: Seconds of silence after which an input stream gets a blank line.
+        allow_private_webhooks: Whether a webhook may go to this machine, or to a private network.
+        thresholds: What counts as active and idle where a webhook is told of it.
 
     Raises:
         ValueError: A limit or time is out of range.
     """
 
     def __init__(
-        self, *, host: str = "127.0.0.1", port: int = 0, limit: int = 1800, blank_line_every: float = 10.0
+        self,
+        db: str | os.PathLike[str] | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        limit: int = 1800,
+        blank_line_every: float = 10.0,
+        allow_private_webhooks: bool = False,
+        thresholds: Thresholds = Thresholds(),  # noqa: B008 - frozen
     ) -> None:
         if not (math.isfinite(blank_line_every) and blank_line_every > 0):
             raise ValueError(f"blank_line_every must be more than 0 seconds, not {blank_line_every!r}")
@@ -62,7 +82,12 @@ class LocalCloud:
         self._port = port
         self._limit = RequestLimit(limit)
         self._ticker = Ticker()
-        self._registry = Registry(self._ticker, blank_line_every=blank_line_every)
+        self._store = Store(db)
+        self._poster = Poster(allow_private=allow_private_webhooks)
+        self._registry = Registry(
+            self._ticker, self._store, self._poster, blank_line_every=blank_line_every, thresholds=thresholds
+        )
+        self._loaded = False
         self._url: str | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
@@ -97,17 +122,27 @@ class LocalCloud:
         """Count the requests of a token in the hour that ends now, without those refused with 429."""
         return self._limit.spent(digest(token))
 
-    async def create_token(self, scopes: Iterable[str] = SCOPES, *, user_id: int = 1) -> str:
+    async def history(self, device_id: str) -> list[tuple[int, int]]:
+        """List a bit's newest inputs, at most 1000, the oldest first: Unix time in milliseconds, and 0 to 1023."""
+        return await self._store.inputs(device_id)
+
+    async def create_token(self, scopes: Iterable[str] = SCOPES, *, user_id: int = 1, label: str = "") -> str:
         """Make an access token, 64 hexadecimal digits; it is shown only here.
 
         Args:
             scopes: Some of ``read``, ``write``, ``admin``.
             user_id: Whose it is.
+            label: What its owner calls it.
 
         Raises:
             ValueError: A scope is unknown.
+            StorageError: It could not be kept, or the cloud is not running.
         """
-        return await self._registry.tokens.create(scopes, user_id)
+        return await self._registry.tokens.create(scopes, user_id, label)
+
+    async def webhook_secret(self, *, user_id: int = 1) -> str:
+        """Return what a user's webhooks are signed with, ``whsec_…``, in the format of standardwebhooks.com."""
+        return await self._registry.secret(user_id)
 
     async def add_device(
         self,
@@ -189,8 +224,12 @@ class LocalCloud:
     async def _run(self, listener: socket.socket, started: "asyncio.Future[None]") -> None:
         server = Server(functools.partial(App, self._registry, self._limit), listener)
         try:
-            async with anyio.create_task_group() as tasks:
+            await self._store.open()
+            await self._load()
+            async with self._poster, anyio.create_task_group() as tasks:
                 tasks.start_soon(self._ticker.run)
+                tasks.start_soon(self._registry.courier.run)
+                tasks.start_soon(self._look_after_store)
                 await tasks.start(server.run)
                 started.set_result(None)
                 await self._closing.wait()
@@ -201,6 +240,25 @@ class LocalCloud:
             raise group.exceptions[0] from None
         finally:
             listener.close()
+            with anyio.CancelScope(shield=True):
+                await self._store.aclose()
+
+    async def _load(self) -> None:
+        if self._loaded:
+            await self._registry.tokens.reload()
+        else:
+            await self._registry.load()
+            self._loaded = True
+
+    async def _look_after_store(self) -> None:
+        """Let inputs go to disk, and take note of tokens that another program made or revoked."""
+        version = await self._store.changed_elsewhere()
+        while True:
+            await anyio.sleep(_LOOK_EVERY)
+            self._store.flush()
+            before, version = version, await self._store.changed_elsewhere()
+            if version != before:
+                await self._registry.close_streams_of(await self._registry.tokens.reload())
 
     async def _close(self) -> None:
         """End the cloud's task, whatever happens to the one who waits for it: to cancel again only makes it hurry."""

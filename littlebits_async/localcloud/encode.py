@@ -8,7 +8,8 @@ from collections.abc import Iterable
 
 from .bits import Bit
 from .dialects import Dialect
-from .subscriptions import Subscription, Subscriptions
+from .storage import SubscriptionRecord
+from .subscriptions import Subscriptions
 
 __all__ = ["device", "subscription"]
 
@@ -26,7 +27,7 @@ def device(bit: Bit, subscriptions: Subscriptions, dialect: Dialect) -> dict[str
     }
 
 
-def subscription(item: Subscription, dialect: Dialect) -> dict[str, object]:
+def subscription(item: SubscriptionRecord, dialect: Dialect) -> dict[str, object]:
     """Describe a subscription."""
     return {
         "publisher_id": item.publisher_id,
@@ -35,11 +36,11 @@ def subscription(item: Subscription, dialect: Dialect) -> dict[str, object]:
     }
 
 
-def _links(items: Iterable[Subscription], dialect: Dialect) -> list[dict[str, object]]:
+def _links(items: Iterable[SubscriptionRecord], dialect: Dialect) -> list[dict[str, object]]:
     return [_link(item, dialect) for item in items]
 
 
-def _link(item: Subscription, dialect: Dialect) -> dict[str, object]:
+def _link(item: SubscriptionRecord, dialect: Dialect) -> dict[str, object]:
     link = subscription(item, dialect)
     if dialect.wraps_events_in_devices:
         link[dialect.events_field] = [{"name": name} for name in item.events]

@@ -26,10 +26,12 @@ class Reader:
 
     Args:
         drop: Cuts the connection; called at most once, when the reader does not read.
+        owner: The digest of the token that it was opened with.
     """
 
-    def __init__(self, drop: Callable[[], None]) -> None:
+    def __init__(self, drop: Callable[[], None], owner: str = "") -> None:
         self.drop = drop
+        self.owner = owner
         self._waiting: deque[bytes] = deque()
         self._changed = asyncio.Event()
         self._ended = False

@@ -1,6 +1,8 @@
 """All that the cloud keeps, and the rules about who may touch it.
 
-Changes are coroutines, though nothing here waits yet: what was answered must one day be on disk first.
+A change is on disk before it takes place here, and with that before it is answered; whoever waits for it may be
+cancelled, it is made all the same. What a bit shows because it follows another one is not kept: it is told again with
+the next reading.
 
 Source: spec/cloud-http-api-v1-and-webhooks.md ("Endpoints Overview", the 403 for a device of somebody else);
 spec/cloud-api-v2.txt ("Errors", "Subscriptions"). The documents disagree about a deactivated device: 003 says that it
@@ -9,20 +11,29 @@ again, and nobody finds it: a 404. Its streams end and its subscriptions go.
 """
 
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Awaitable, Iterable, Mapping
 from http import HTTPStatus
-from typing import Final
+from typing import Final, TypeVar
 
+import anyio
 from attrs import frozen
 
+from ..amplitude import Thresholds
 from .answers import Refusal
-from .bits import DEFAULT_INTERVAL_MS, DEFAULT_LABEL, MAX_INTERVAL_MS, MIN_INTERVAL_MS, Bit
-from .subscriptions import Subscription, Subscriptions, is_url
+from .bits import DEFAULT_INTERVAL_MS, DEFAULT_LABEL, FOREVER, MAX_INTERVAL_MS, MIN_INTERVAL_MS, Bit, Light
+from .publishing import Publisher
+from .readings import Reading
+from .storage import DeviceRecord, Store, SubscriptionRecord
+from .subscriptions import Subscriptions, is_url
 from .ticker import Ticker
 from .tokens import Tokens
 from .waveforms import Waveform
+from .webhooks import Courier, Poster
 
 __all__ = ["Registry", "Update"]
+
+T = TypeVar("T")
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -36,24 +47,57 @@ class Update:
 
 
 class Registry:
-    """Tokens, bits and subscriptions, in memory.
+    """Tokens, bits and subscriptions.
 
     Args:
         ticker: Gives the bits their turns.
+        store: Keeps all of it.
+        poster: Sends webhooks.
         blank_line_every: Seconds of silence after which a stream gets a blank line.
+        thresholds: What counts as active and idle where a webhook is told of it.
+
+    Attributes:
+        courier: Delivers the webhooks.
     """
 
-    def __init__(self, ticker: Ticker, *, blank_line_every: float) -> None:
-        self.tokens = Tokens()
+    def __init__(
+        self, ticker: Ticker, store: Store, poster: Poster, *, blank_line_every: float, thresholds: Thresholds
+    ) -> None:
+        self.tokens = Tokens(store)
         self.subscriptions = Subscriptions()
+        self.courier = Courier(store, poster, self._secret_of, self._give_up)
         self._bits: dict[str, Bit] = {}
+        self._publishers: dict[str, Publisher] = {}
+        self._secrets: dict[int, str] = {}
         self._ticker = ticker
+        self._store = store
         self._blank_line_every = blank_line_every
+        self._thresholds = thresholds
+        self._changing = anyio.Lock()
 
     @property
     def bits(self) -> Mapping[str, Bit]:
         """All bits by id, those of nobody as well."""
         return self._bits
+
+    async def load(self) -> None:
+        """Take over what was kept; the bits are off line until they connect."""
+        await self.tokens.reload()
+        kept = await self._store.load()
+        now_ms = _now_ms()
+        for device in kept.devices:
+            bit = self._make(device, is_connected=False)
+            bit.restore(device, now_ms)
+        for item in kept.subscriptions:
+            history: list[Reading] = []
+            if is_url(item.subscriber_id):
+                self.courier.add(
+                    item, [delivery for delivery in kept.deliveries if delivery.subscription_id == item.id]
+                )
+                user_id = self._bits[item.publisher_id].user_id
+                inputs = await self._store.inputs(item.publisher_id)
+                history = [Reading(item.publisher_id, user_id, at_ms, absolute) for at_ms, absolute in inputs]
+            self._connect(item, history)
 
     async def add(
         self,
@@ -72,24 +116,16 @@ class Registry:
         """
         if device_id in {"", ".", ".."} or _CONTROL.search(device_id):
             raise ValueError(f"{device_id!r} cannot be the id of a device")
-        if device_id in self._bits:
-            raise ValueError(f"there is a device {device_id!r} already")
         if not MIN_INTERVAL_MS <= input_interval_ms <= MAX_INTERVAL_MS:
             raise ValueError(
                 f"input_interval_ms must be {MIN_INTERVAL_MS} to {MAX_INTERVAL_MS}, not {input_interval_ms!r}"
             )
-        bit = Bit(
-            device_id,
-            self._ticker,
-            blank_line_every=self._blank_line_every,
-            label=label,
-            user_id=user_id,
-            input_interval_ms=input_interval_ms,
-            waveform=waveform,
-            is_connected=is_connected,
-        )
-        self._bits[device_id] = bit
-        return bit
+        device = DeviceRecord(id=device_id, label=label, user_id=user_id, input_interval_ms=input_interval_ms)
+        async with self._changing:
+            if device_id in self._bits:
+                raise ValueError(f"there is a device {device_id!r} already")
+            await _to_the_end(self._store.save_device(device, now_ms=_now_ms()))
+            return self._make(device, waveform=waveform, is_connected=is_connected)
 
     def of_user(self, user_id: int) -> list[Bit]:
         """List a user's bits."""
@@ -110,10 +146,8 @@ class Registry:
 
     async def update(self, bit: Bit, update: Update) -> None:
         """Change a bit's settings."""
-        if update.label is not None:
-            bit.label = update.label
-        if update.input_interval_ms is not None:
-            bit.input_interval_ms = update.input_interval_ms
+        async with self._changing:
+            await self._change(bit, bit.user_id, update)
 
     async def activate(self, device_id: str, user_id: int, update: Update) -> Bit:
         """Bind a bit to a user; one that was never heard of is off line until it connects.
@@ -121,42 +155,84 @@ class Registry:
         Raises:
             Refusal: 403 where it is somebody else's, 400 for an id that cannot be one.
         """
-        bit = self._bits.get(device_id)
-        if bit is None:
+        if device_id not in self._bits:
             try:
-                bit = await self.add(device_id, user_id=user_id, is_connected=False)
+                await self.add(
+                    device_id,
+                    user_id=user_id,
+                    label=DEFAULT_LABEL if update.label is None else update.label,
+                    input_interval_ms=update.input_interval_ms or DEFAULT_INTERVAL_MS,
+                    is_connected=False,
+                )
             except ValueError as error:
-                raise Refusal(HTTPStatus.BAD_REQUEST, str(error)) from None
-        elif bit.user_id is None:
-            bit.user_id = user_id
-            bit.feed.refresh(anew=True)  # a reading of the last owner's is not for this one
-        else:
-            self.find(device_id, user_id)
-        await self.update(bit, update)
+                if device_id not in self._bits:  # else another request was faster
+                    raise Refusal(HTTPStatus.BAD_REQUEST, str(error)) from None
+        async with self._changing:
+            bit = self._bits[device_id]
+            if bit.user_id is not None:
+                self.find(device_id, user_id)
+            is_anew = bit.user_id is None
+            await self._change(bit, user_id, update)
+            if is_anew:
+                bit.feed.refresh(anew=True)  # a reading of the last owner's is not for this one
         return bit
 
     async def deactivate(self, bit: Bit) -> None:
         """Take a bit from its user."""
-        for item in (*self.subscriptions.of_publisher(bit.id), *self.subscriptions.of_subscriber(bit.id)):
-            self._disconnect(item.publisher_id, item.subscriber_id)
-        bit.user_id = None
-        await bit.close_streams()
+        async with self._changing:
+            items = [*self.subscriptions.of_publisher(bit.id), *self.subscriptions.of_subscriber(bit.id)]
+            await self._remove(items)
+            await self._change(bit, None, Update())
+            await bit.close_streams()
 
-    def subscriptions_of_user(self, user_id: int) -> list[Subscription]:
+    async def output(self, bit: Bit, percent: float, duration_ms: int) -> None:
+        """Tell a bit what to show; lost when it is off line."""
+        if bit.is_connected:
+            await _to_the_end(self._store.save_output(bit.id, percent, _until_ms(duration_ms)))
+            bit.show(percent, duration_ms)
+
+    async def light(self, bit: Bit, light: Light, duration_ms: int) -> None:
+        """Tell a bit's light what to show, and leave what is None as it is; lost when the bit is off line."""
+        if bit.is_connected:
+            before = bit.light or Light()
+            shown = Light(light.color or before.color, light.mode or before.mode)
+            await _to_the_end(self._store.save_light(bit.id, shown.color, shown.mode, _until_ms(duration_ms)))
+            bit.shine(shown, duration_ms)
+
+    def subscriptions_of_user(self, user_id: int) -> list[SubscriptionRecord]:
         """List the subscriptions of a user's bits, on either side."""
         return [item for item in self.subscriptions if self._concerns(item, user_id)]
 
-    async def subscribe(self, subscription: Subscription, user_id: int) -> None:
+    async def subscribe(
+        self, publisher_id: str, subscriber_id: str, events: tuple[str, ...], user_id: int
+    ) -> SubscriptionRecord:
         """Let a bit or a URL follow a bit; a bit shows the other's amplitude, whichever events it asked for.
 
         Raises:
             Refusal: 404, 403 for a device that is not the user's, 400 for a URL that nobody could call.
         """
-        publisher = self.find(subscription.publisher_id, user_id)
-        if not is_url(subscription.subscriber_id):
-            follower = self.find(subscription.subscriber_id, user_id)
-            publisher.add_follower(follower.id, follower.follow)
-        self.subscriptions.add(subscription)
+        return await _to_the_end(self._subscribe(publisher_id, subscriber_id, events, user_id))
+
+    async def _subscribe(
+        self, publisher_id: str, subscriber_id: str, events: tuple[str, ...], user_id: int
+    ) -> SubscriptionRecord:
+        async with self._changing:
+            self.find(publisher_id, user_id)
+            called = is_url(subscriber_id)
+            if not called:
+                self.find(subscriber_id, user_id)
+            wanted = SubscriptionRecord(publisher_id=publisher_id, subscriber_id=subscriber_id, events=events)
+            kept = await self._store.save_subscription(wanted)
+            if called:
+                self.courier.add(kept)
+            self._connect(kept)
+            return kept
+
+    async def secret(self, user_id: int) -> str:
+        """Return what a user's webhooks are signed with."""
+        if user_id not in self._secrets:
+            self._secrets[user_id] = await self._store.secret(user_id, now_ms=_now_ms())
+        return self._secrets[user_id]
 
     async def unsubscribe(self, publisher_id: str, subscriber_id: str, user_id: int) -> None:
         """End a subscription.
@@ -164,15 +240,108 @@ class Registry:
         Raises:
             Refusal: 404 where there is none, or none of the user's.
         """
-        item = self.subscriptions.find(publisher_id, subscriber_id)
-        if item is None or not self._concerns(item, user_id):
-            raise Refusal(HTTPStatus.NOT_FOUND, "The specified subscription could not be found")
-        self._disconnect(publisher_id, subscriber_id)
+        async with self._changing:
+            item = self.subscriptions.find(publisher_id, subscriber_id)
+            if item is None or not self._concerns(item, user_id):
+                raise Refusal(HTTPStatus.NOT_FOUND, "The specified subscription could not be found")
+            await self._remove([item])
 
-    def _concerns(self, item: Subscription, user_id: int) -> bool:
+    async def close_streams_of(self, digests: frozenset[str]) -> None:
+        """End the streams that were opened with tokens that are gone."""
+        for bit in self._bits.values():
+            for reader in tuple(bit.feed.readers):
+                if reader.owner in digests:
+                    reader.end()
+
+    def _make(self, device: DeviceRecord, *, waveform: Waveform | None = None, is_connected: bool) -> Bit:
+        bit = self._bits[device.id] = Bit(
+            device.id,
+            self._ticker,
+            blank_line_every=self._blank_line_every,
+            label=device.label,
+            user_id=device.user_id,
+            input_interval_ms=device.input_interval_ms,
+            waveform=waveform,
+            is_connected=is_connected,
+            on_reading=self._note,
+            on_connection=self._tell_connection,
+        )
+        return bit
+
+    def _note(self, reading: Reading) -> None:
+        self._store.note_input(reading.device_id, reading.timestamp_ms, reading.absolute)
+
+    def _tell_connection(self, bit: Bit) -> None:
+        if (publisher := self._publishers.get(bit.id)) is not None:
+            publisher.connection(bit.user_id, is_connected=bit.is_connected)
+
+    async def _change(self, bit: Bit, user_id: int | None, update: Update) -> None:
+        label = bit.label if update.label is None else update.label
+        interval = update.input_interval_ms or bit.input_interval_ms
+        device = DeviceRecord(id=bit.id, label=label, user_id=user_id, input_interval_ms=interval)
+        await _to_the_end(self._store.save_device(device, now_ms=_now_ms()))
+        bit.label, bit.user_id = label, user_id
+        if interval != bit.input_interval_ms:
+            bit.input_interval_ms = interval
+
+    def _concerns(self, item: SubscriptionRecord, user_id: int) -> bool:
         ends = (self._bits.get(item.publisher_id), self._bits.get(item.subscriber_id))
         return any(bit is not None and bit.user_id == user_id for bit in ends)
 
-    def _disconnect(self, publisher_id: str, subscriber_id: str) -> None:
-        self.subscriptions.remove(publisher_id, subscriber_id)
-        self._bits[publisher_id].remove_follower(subscriber_id)
+    def _connect(self, item: SubscriptionRecord, history: Iterable[Reading] = ()) -> None:
+        self.subscriptions.add(item)
+        bit = self._bits[item.publisher_id]
+        if not is_url(item.subscriber_id):
+            bit.add_follower(item.subscriber_id, self._bits[item.subscriber_id].follow)
+            return
+        publisher = self._publishers.get(bit.id)
+        if publisher is None:
+            publisher = self._publishers[bit.id] = Publisher(
+                bit.id, self._ticker, self._thresholds, self.courier.offer, history
+            )
+        publisher.add(item)
+        self._let_listen(bit, publisher)
+
+    async def _remove(self, items: list[SubscriptionRecord]) -> None:
+        await _to_the_end(self._store.remove_subscriptions(item.id for item in items))
+        for item in items:
+            self.subscriptions.remove(item.publisher_id, item.subscriber_id)
+            bit = self._bits[item.publisher_id]
+            publisher = self._publishers.get(bit.id)
+            if not is_url(item.subscriber_id):
+                bit.remove_follower(item.subscriber_id)
+            elif publisher is not None:
+                publisher.remove(item.id)
+                self._let_listen(bit, publisher)
+                self.courier.remove(item.id)
+
+    def _let_listen(self, bit: Bit, publisher: Publisher) -> None:
+        if publisher.listens:
+            bit.add_follower(publisher, publisher.read)
+        else:
+            bit.remove_follower(publisher)
+        if not publisher:
+            del self._publishers[bit.id]
+
+    async def _secret_of(self, item: SubscriptionRecord) -> str:
+        # A bit that is taken from its user loses its subscriptions, so there is one.
+        return await self.secret(self._bits[item.publisher_id].user_id or 0)
+
+    async def _give_up(self, item: SubscriptionRecord) -> None:
+        async with self._changing:
+            await self._remove([item])
+
+
+async def _to_the_end(change: Awaitable[T]) -> T:
+    """Wait for a change whoever cancels: what is kept must take place here as well."""
+    with anyio.CancelScope(shield=True):
+        return await change
+    raise AssertionError("unreachable")
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _until_ms(duration_ms: int) -> int | None:
+    return None if duration_ms == FOREVER else _now_ms() + duration_ms

@@ -22,14 +22,18 @@ from .dialects import Dialect
 from .fields import Fields
 from .limiting import RequestLimit
 from .negotiation import JSON, check_acceptable
-from .tokens import Token, Tokens
+from .storage import StorageError, TokenRecord
+from .tokens import Tokens, check_scope
 
 __all__ = ["Call", "Operation", "Resource", "forget_locals"]
 
 logger: Final = logging.getLogger(__name__)
 
 _FAILURE: Final = Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "We had a problem with our server. Try again later.")
-_NOBODY: Final = Token(digest="", user_id=0, scopes=frozenset())
+_UNAVAILABLE: Final = Refusal(
+    HTTPStatus.SERVICE_UNAVAILABLE, "The cloud cannot keep anything at the moment. Please try again later."
+)
+_NOBODY: Final = TokenRecord("", 0, frozenset())
 
 
 def forget_locals(exc: BaseException) -> None:
@@ -51,7 +55,7 @@ class Call:
     """
 
     request: Request
-    token: Token
+    token: TokenRecord
     body: Fields
 
     @property
@@ -105,6 +109,9 @@ class Resource:
             response = refusal.answer(self.dialect.status_field)
         except ClientDisconnect:
             return
+        except StorageError as error:
+            logger.error("%s %s: %s", scope["method"], scope["path"], error)  # noqa: TRY400 - it says what there is to say
+            response = _UNAVAILABLE.answer(self.dialect.status_field)
         except Exception as exc:
             # The path without its query, and the frames without their locals: both may hold a token.
             forget_locals(exc)
@@ -126,5 +133,5 @@ class Resource:
         if operation.scope is not None:
             token = self.tokens.authenticate(request)
             headers.update(self.limit.spend(token.digest))
-            token.check_scope(operation.scope)
+            check_scope(token, operation.scope)
         return await operation.carry_out(Call(request, token, await fields.read(request) if operation.has_body else {}))

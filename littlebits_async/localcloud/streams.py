@@ -32,19 +32,21 @@ class InputStream(Response):
     Args:
         feed: The bit's.
         drop: Cuts the connection that a request came by.
+        owner: The digest of the token that it is opened with.
     """
 
-    def __init__(self, feed: Feed, drop: Callable[[Scope], None]) -> None:
+    def __init__(self, feed: Feed, drop: Callable[[Scope], None], owner: str) -> None:
         # Not Response's own __init__: it would set a body, and its length.
         self.status_code = 200
         self.background = None
         self.init_headers(_HEADERS)
         self._feed = feed
         self._drop = drop
+        self._owner = owner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send readings until the stream ends."""
-        reader = Reader(lambda: self._drop(scope))
+        reader = Reader(lambda: self._drop(scope), self._owner)
         if scope["method"] == "HEAD":
             reader.end()
         else:

@@ -9,11 +9,13 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
-from attrs import frozen
-
 from .answers import Refusal
+from .storage import SubscriptionRecord
 
-__all__ = ["DEFAULT_EVENTS", "EVENTS", "Subscription", "Subscriptions", "is_url"]
+__all__ = ["CONNECTION", "DEFAULT_EVENTS", "EVENTS", "Subscriptions", "is_url"]
+
+CONNECTION: Final = "connection"
+"""The channel of 003's notes, beside the seven events: told when a bit comes or goes."""
 
 EVENTS: Final = (
     "amplitude",
@@ -23,43 +25,29 @@ EVENTS: Final = (
     "amplitude:delta:nap",
     "amplitude:level:active",
     "amplitude:level:idle",
+    CONNECTION,
 )
 DEFAULT_EVENTS: Final = ("amplitude:delta:ignite",)
-
-
-@frozen
-class Subscription:
-    """A publisher's events, and who is told of them.
-
-    Attributes:
-        publisher_id: The device whose input is told.
-        subscriber_id: The device that follows, or the URL that is called.
-        events: Some of `EVENTS`.
-    """
-
-    publisher_id: str
-    subscriber_id: str
-    events: tuple[str, ...] = DEFAULT_EVENTS
 
 
 class Subscriptions:
     """All subscriptions there are, in the order in which they were made."""
 
     def __init__(self) -> None:
-        self._by_publisher: dict[str, dict[str, Subscription]] = {}
-        self._by_subscriber: dict[str, dict[str, Subscription]] = {}
+        self._by_publisher: dict[str, dict[str, SubscriptionRecord]] = {}
+        self._by_subscriber: dict[str, dict[str, SubscriptionRecord]] = {}
 
-    def __iter__(self) -> Iterator[Subscription]:
+    def __iter__(self) -> Iterator[SubscriptionRecord]:
         for subscriptions in self._by_publisher.values():
             yield from subscriptions.values()
 
-    def add(self, subscription: Subscription) -> None:
+    def add(self, subscription: SubscriptionRecord) -> None:
         """Keep a subscription, in place of an older one of the same pair."""
         publisher_id, subscriber_id = subscription.publisher_id, subscription.subscriber_id
         self._by_publisher.setdefault(publisher_id, {})[subscriber_id] = subscription
         self._by_subscriber.setdefault(subscriber_id, {})[publisher_id] = subscription
 
-    def find(self, publisher_id: str, subscriber_id: str) -> Subscription | None:
+    def find(self, publisher_id: str, subscriber_id: str) -> SubscriptionRecord | None:
         """Find the subscription of a pair."""
         return self._by_publisher.get(publisher_id, {}).get(subscriber_id)
 
@@ -74,11 +62,11 @@ class Subscriptions:
                 if not index[key]:
                     del index[key]
 
-    def of_publisher(self, device_id: str) -> list[Subscription]:
+    def of_publisher(self, device_id: str) -> list[SubscriptionRecord]:
         """List who follows a device."""
         return list(self._by_publisher.get(device_id, {}).values())
 
-    def of_subscriber(self, subscriber_id: str) -> list[Subscription]:
+    def of_subscriber(self, subscriber_id: str) -> list[SubscriptionRecord]:
         """List what a device or URL follows."""
         return list(self._by_subscriber.get(subscriber_id, {}).values())
 

@@ -1,58 +1,49 @@
 """Access tokens: who a request comes from, and what it may do.
 
-Only digests of tokens are kept, so that neither a repr nor, later, a stolen database gives one away.
+Only digests of tokens are kept, so that neither a repr nor a stolen database gives one away.
 
 Source: wire-facts 2: every spelling of the header that real clients sent, ``?access_token=``, 64 hexadecimal digits,
 and the texts of ``WWW-Authenticate``; spec/cloud-http-api-v1-and-webhooks.md, "Endpoints Overview" for the scopes.
 """
 
 import secrets
+import time
 from collections.abc import Iterable
 from hashlib import sha256
 from http import HTTPStatus
 from typing import Final
 
-from attrs import frozen
 from starlette.requests import Request
 
 from .answers import Refusal
+from .storage import Store, TokenRecord
 
-__all__ = ["SCOPES", "Token", "Tokens", "digest"]
+__all__ = ["SCOPES", "Tokens", "check_scope", "digest"]
 
 SCOPES: Final = frozenset({"read", "write", "admin"})
 
 
-@frozen
-class Token:
-    """What is known of an access token; the token itself is not.
+class Tokens:
+    """All access tokens there are.
 
-    Attributes:
-        digest: SHA-256 of the token, hexadecimal.
-        user_id: Whose it is.
-        scopes: What it may be used for; one scope does not include another.
+    Args:
+        store: Keeps them.
     """
 
-    digest: str
-    user_id: int
-    scopes: frozenset[str]
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._by_digest: dict[str, TokenRecord] = {}
 
-    def check_scope(self, scope: str) -> None:
-        """Refuse what this token may not be used for.
+    def __len__(self) -> int:
+        return len(self._by_digest)
 
-        Raises:
-            Refusal: 403.
-        """
-        if scope not in self.scopes:
-            raise Refusal(HTTPStatus.FORBIDDEN, f"Insufficient scope, expected: {scope}")
+    async def reload(self) -> frozenset[str]:
+        """Read them again, as another program may have changed them; return the digests of those that are gone."""
+        before = self._by_digest.keys()
+        self._by_digest = {token.digest: token for token in await self._store.tokens()}
+        return frozenset(before - self._by_digest.keys())
 
-
-class Tokens:
-    """All access tokens there are."""
-
-    def __init__(self) -> None:
-        self._by_digest: dict[str, Token] = {}
-
-    async def create(self, scopes: Iterable[str], user_id: int) -> str:
+    async def create(self, scopes: Iterable[str], user_id: int, label: str = "") -> str:
         """Make a token of 64 hexadecimal digits.
 
         Raises:
@@ -62,11 +53,12 @@ class Tokens:
         if unknown := wanted - SCOPES:
             raise ValueError(f"unknown scopes: {', '.join(sorted(unknown))}; there are {', '.join(sorted(SCOPES))}")
         secret = secrets.token_hex(32)
-        token = Token(digest(secret), user_id, wanted)
+        token = TokenRecord(digest(secret), user_id, wanted, label, time.time_ns() // 1_000_000)
+        await self._store.add_token(token)
         self._by_digest[token.digest] = token
         return secret
 
-    def authenticate(self, request: Request) -> Token:
+    def authenticate(self, request: Request) -> TokenRecord:
         """Find the token that a request bears.
 
         Raises:
@@ -80,6 +72,16 @@ class Tokens:
         if token is None:
             raise _unauthorized("invalid_token", "Invalid or expired token", message="Token failed authorization")
         return token
+
+
+def check_scope(token: TokenRecord, scope: str) -> None:
+    """Refuse what a token may not be used for; one scope does not include another.
+
+    Raises:
+        Refusal: 403.
+    """
+    if scope not in token.scopes:
+        raise Refusal(HTTPStatus.FORBIDDEN, f"Insufficient scope, expected: {scope}")
 
 
 def digest(secret: str) -> str:

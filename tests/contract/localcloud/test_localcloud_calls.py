@@ -474,7 +474,7 @@ class TestSubscriptions:
             ({"publisher_events": []}, 400),
             ({"publisher_events": None}, 400),
             ({"publisher_events": ""}, 400),
-            ({"publisher_events": "connection"}, 400),
+            ({"publisher_events": "connected"}, 400),
             ({"publisher_events": ["amplitude", "amplitude:delta"]}, 400),
             ({"publisher_events": [["amplitude"]]}, 400),
             ({"publisher_events": {"name": "amplitude"}}, 400),

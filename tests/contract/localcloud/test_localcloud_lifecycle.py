@@ -13,7 +13,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from littlebits_async.localcloud import Bit, LocalCloud
+from littlebits_async.localcloud import Bit, LocalCloud, StorageError
 from littlebits_async.localcloud.server import listen
 
 pytestmark = pytest.mark.asyncio
@@ -190,8 +190,11 @@ async def test_all_addresses_are_named_by_one_that_can_be_called(host: str, name
 
 async def test_a_cloud_can_be_entered_again_and_knows_what_it_knew() -> None:
     cloud = LocalCloud()
-    bit = await cloud.add_device("a")
-    token = await cloud.create_token()
+    with pytest.raises(StorageError, match="not running"):
+        await cloud.create_token()
+    async with cloud:
+        bit = await cloud.add_device("a")
+        token = await cloud.create_token()
     for _ in range(2):
         async with cloud, httpx.AsyncClient(base_url=cloud.url, headers={"Authorization": token}) as http:
             with pytest.raises(RuntimeError, match="running already"):

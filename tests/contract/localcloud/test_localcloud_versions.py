@@ -223,7 +223,7 @@ class TestSubscriptions:
         assert (response.status_code, response.json()) == (201, {**pair, name: events})
 
     @pytest.mark.usefixtures("bit")
-    @pytest.mark.parametrize("events", [[], None, "", "connection", {"name": "amplitude"}])
+    @pytest.mark.parametrize("events", [[], None, "", "connected", {"name": "amplitude"}])
     async def test_garbage_is_not_kept(self, http1: httpx.AsyncClient, events: Any) -> None:
         body = {"publisher_id": "00e040000001", "subscriber_id": "00e040000001", "events": events}
         assert "events" in refusal(await http1.post("/subscriptions", json=body), 400)["message"]

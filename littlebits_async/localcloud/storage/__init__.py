@@ -1,0 +1,17 @@
+"""What the cloud keeps on disk."""
+
+from ._records import DeliveryRecord, DeviceRecord, NewDelivery, Snapshot, SubscriptionRecord, TokenRecord
+from ._store import HISTORY, Store
+from ._writer import StorageError
+
+__all__ = [
+    "HISTORY",
+    "DeliveryRecord",
+    "DeviceRecord",
+    "NewDelivery",
+    "Snapshot",
+    "StorageError",
+    "Store",
+    "SubscriptionRecord",
+    "TokenRecord",
+]

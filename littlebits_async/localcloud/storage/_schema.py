@@ -1,0 +1,102 @@
+"""The tables, and how an older database becomes a newer one.
+
+The version stands in SQLite's own ``user_version``; a step of `MIGRATIONS` is never changed after a release, only
+followed by another. Times are Unix milliseconds.
+"""
+
+import sqlite3
+from typing import Final
+
+from ._writer import StorageError
+
+__all__ = ["APPLICATION_ID", "MIGRATIONS", "migrate"]
+
+APPLICATION_ID: Final = 0x6C426974
+"""``lBit``: tells a database of ours from any other file of SQLite's."""
+
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE users (
+        id INTEGER PRIMARY KEY,
+        secret TEXT NOT NULL,
+        created_ms INTEGER NOT NULL
+    );
+    CREATE TABLE tokens (
+        digest TEXT PRIMARY KEY,
+        user_id INTEGER NOT NULL REFERENCES users,
+        scopes TEXT NOT NULL,
+        label TEXT NOT NULL,
+        created_ms INTEGER NOT NULL
+    );
+    CREATE TABLE devices (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        label TEXT NOT NULL,
+        user_id INTEGER REFERENCES users,
+        input_interval_ms INTEGER NOT NULL,
+        percent REAL NOT NULL DEFAULT 0,
+        percent_until_ms INTEGER,
+        color TEXT,
+        mode TEXT,
+        light_until_ms INTEGER
+    );
+    CREATE TABLE inputs (
+        device_id TEXT NOT NULL REFERENCES devices (id) ON DELETE CASCADE,
+        slot INTEGER NOT NULL,
+        timestamp_ms INTEGER NOT NULL,
+        absolute INTEGER NOT NULL,
+        PRIMARY KEY (device_id, slot)
+    ) WITHOUT ROWID;
+    CREATE TABLE subscriptions (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        publisher_id TEXT NOT NULL REFERENCES devices (id) ON DELETE CASCADE,
+        subscriber_id TEXT NOT NULL,
+        events TEXT NOT NULL,
+        failures INTEGER NOT NULL DEFAULT 0,
+        retry_ms INTEGER NOT NULL DEFAULT 0,
+        dropped INTEGER NOT NULL DEFAULT 0,
+        UNIQUE (publisher_id, subscriber_id)
+    );
+    CREATE TABLE deliveries (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        subscription_id INTEGER NOT NULL REFERENCES subscriptions ON DELETE CASCADE,
+        event TEXT NOT NULL,
+        body BLOB NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        failure TEXT
+    );
+    CREATE INDEX deliveries_in_order ON deliveries (subscription_id, id);
+    """,
+)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring a database to the newest version, all or nothing.
+
+    Raises:
+        StorageError: It is newer than this program, or of another one.
+    """
+    connection.execute("BEGIN IMMEDIATE")  # two programs may open it at once
+    try:
+        _migrate(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != APPLICATION_ID and (application or version or tables):
+        raise StorageError("this is another program's database")
+    if version > len(MIGRATIONS):
+        raise StorageError(
+            f"its schema is version {version}, and this program knows {len(MIGRATIONS)}: a newer one wrote it"
+        )
+    for script in MIGRATIONS[version:]:
+        for statement in script.split(";"):  # `executescript` would commit first
+            connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")

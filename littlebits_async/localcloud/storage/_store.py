@@ -1,0 +1,401 @@
+"""`Store`: every change that the cloud answers for, and what is there when it starts."""
+
+import asyncio
+import functools
+import json
+import os
+import sqlite3
+from collections.abc import Iterable
+from typing import Final
+
+from ...signatures import new_secret
+from ._records import DeliveryRecord, DeviceRecord, NewDelivery, Snapshot, SubscriptionRecord, TokenRecord
+from ._schema import migrate
+from ._writer import StorageError, Writer
+
+__all__ = ["HISTORY", "Store"]
+
+HISTORY: Final = 1000
+"""Inputs kept of each device, the newest."""
+
+_PRAGMAS: Final = (
+    "PRAGMA busy_timeout = 5000",  # another program may be writing: `littlebits tokens`
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",  # what was answered survives a loss of power
+    "PRAGMA foreign_keys = ON",
+)
+
+
+class Store:
+    """The cloud's database, a file or in memory; the same code serves both.
+
+    What an awaited call has changed is on disk when it returns; if it raises `StorageError`, nothing was changed. A
+    store in memory has everything again when it is opened again.
+
+    Args:
+        path: The file; None for memory.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None) -> None:
+        self._path = None if path is None else os.fspath(path)
+        self._kept = b""
+        self._writer: Writer | None = None
+        self._lock: sqlite3.Connection | None = None
+        self._slots: dict[str, int] = {}
+        self._inputs: list[tuple[str, int, int, int]] = []
+
+    async def open(self, *, alone: bool = True) -> None:
+        """Open the database, and make it or bring it up to date where needed.
+
+        Args:
+            alone: Whether this is the one cloud that may serve it; a program that only changes a token is not.
+
+        Raises:
+            StorageError: It cannot be opened, is no database of ours, or another cloud serves it.
+        """
+        if self._writer is not None:
+            raise RuntimeError("the store is open already")
+        writer = Writer(functools.partial(self._connect, alone=alone))
+        try:
+            await writer.opened()
+            self._slots = await writer.run(_newest_slots)
+        except BaseException as error:
+            await asyncio.shield(writer.aclose())
+            self._unlock()
+            if isinstance(error, sqlite3.Error | OSError | StorageError):
+                raise StorageError(f"{self._path}: {error}") from error
+            raise
+        self._writer = writer
+
+    async def aclose(self) -> None:
+        """Keep what is noted, and close the database."""
+        writer, self._writer = self._writer, None
+        if writer is None:
+            return
+        self._flush(writer)
+        if self._path is None:
+            # The thread that owns the connection ends with it: what it holds goes on as bytes.
+            writer.post(self._serialize)
+        await writer.aclose()
+        self._unlock()
+
+    async def load(self) -> Snapshot:
+        """Read all that the cloud starts with, but for the tokens."""
+        return await self._open.run(_load)
+
+    async def changed_elsewhere(self) -> int:
+        """Return a number that changes when another program has changed the database."""
+        return await self._open.run(lambda db: int(db.execute("PRAGMA data_version").fetchone()[0]))
+
+    # Users and tokens
+
+    async def secret(self, user_id: int, *, now_ms: int) -> str:
+        """Return what a user's webhooks are signed with; the user is kept where new."""
+
+        def find(db: sqlite3.Connection) -> str:
+            _ensure_user(db, user_id, now_ms)
+            return str(db.execute("SELECT secret FROM users WHERE id = ?", (user_id,)).fetchone()[0])
+
+        return await self._open.run(find)
+
+    async def tokens(self) -> list[TokenRecord]:
+        """List all tokens, the oldest first."""
+        return await self._open.run(_tokens)
+
+    async def add_token(self, token: TokenRecord) -> None:
+        """Keep a token; its user is kept with it where new."""
+
+        def add(db: sqlite3.Connection) -> None:
+            _ensure_user(db, token.user_id, token.created_ms)
+            scopes = " ".join(sorted(token.scopes))
+            db.execute(
+                "INSERT INTO tokens VALUES (?, ?, ?, ?, ?)",
+                (token.digest, token.user_id, scopes, token.label, token.created_ms),
+            )
+
+        await self._open.run(add)
+
+    async def remove_token(self, digest: str) -> bool:
+        """Forget a token; return whether it was there."""
+        return await self._open.run(
+            lambda db: db.execute("DELETE FROM tokens WHERE digest = ?", (digest,)).rowcount > 0
+        )
+
+    # Devices
+
+    async def save_device(self, device: DeviceRecord, *, now_ms: int) -> None:
+        """Keep a device, a new one or a changed one; its owner is kept with it where new.
+
+        Of one that is kept already, what it was told to show stays: that has ways of its own, and newer news may be
+        among the changes that are on their way.
+        """
+
+        def save(db: sqlite3.Connection) -> None:
+            if device.user_id is not None:
+                _ensure_user(db, device.user_id, now_ms)
+            db.execute(
+                """
+                INSERT INTO devices (id, label, user_id, input_interval_ms, percent, percent_until_ms, color, mode,
+                                     light_until_ms)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                ON CONFLICT (id) DO UPDATE SET
+                    label = excluded.label, user_id = excluded.user_id, input_interval_ms = excluded.input_interval_ms
+                """,
+                (
+                    device.id,
+                    device.label,
+                    device.user_id,
+                    device.input_interval_ms,
+                    device.percent,
+                    device.percent_until_ms,
+                    device.color,
+                    device.mode,
+                    device.light_until_ms,
+                ),
+            )
+
+        await self._open.run(save)
+
+    async def save_output(self, device_id: str, percent: float, until_ms: int | None) -> None:
+        """Keep what a device was told to show, and until when."""
+        await self._open.run(
+            lambda db: db.execute(
+                "UPDATE devices SET percent = ?, percent_until_ms = ? WHERE id = ?", (percent, until_ms, device_id)
+            )
+        )
+
+    async def save_light(self, device_id: str, color: str | None, mode: str | None, until_ms: int | None) -> None:
+        """Keep what a device's light was told to show, and until when."""
+        await self._open.run(
+            lambda db: db.execute(
+                "UPDATE devices SET color = ?, mode = ?, light_until_ms = ? WHERE id = ?",
+                (color, mode, until_ms, device_id),
+            )
+        )
+
+    # Inputs
+
+    def note_input(self, device_id: str, timestamp_ms: int, absolute: int) -> None:
+        """Note an input; it is on disk with the next `flush`, or the next deliveries."""
+        slot = (self._slots.get(device_id, -1) + 1) % HISTORY
+        self._slots[device_id] = slot
+        self._inputs.append((device_id, slot, timestamp_ms, absolute))
+
+    def flush(self) -> None:
+        """Send noted inputs to the disk, without waiting."""
+        self._flush(self._open)
+
+    async def inputs(self, device_id: str) -> list[tuple[int, int]]:
+        """List a device's inputs that are kept, the oldest first: time in milliseconds, and 0 to 1023."""
+        self.flush()
+        return await self._open.run(
+            lambda db: db.execute(
+                "SELECT timestamp_ms, absolute FROM inputs WHERE device_id = ? ORDER BY timestamp_ms", (device_id,)
+            ).fetchall()
+        )
+
+    # Subscriptions
+
+    async def save_subscription(self, item: SubscriptionRecord) -> SubscriptionRecord:
+        """Keep a subscription; one of the same pair is replaced, but what waits for it stays.
+
+        Returns:
+            What is kept, with its number.
+        """
+
+        def save(db: sqlite3.Connection) -> SubscriptionRecord:
+            row = db.execute(
+                """
+                INSERT INTO subscriptions (publisher_id, subscriber_id, events) VALUES (?, ?, ?)
+                ON CONFLICT (publisher_id, subscriber_id) DO UPDATE SET
+                    events = excluded.events, failures = 0, retry_ms = 0
+                RETURNING id, publisher_id, subscriber_id, events, failures, retry_ms, dropped
+                """,
+                (item.publisher_id, item.subscriber_id, json.dumps(item.events)),
+            ).fetchone()
+            return _subscription(row)
+
+        return await self._open.run(save)
+
+    async def remove_subscriptions(self, ids: Iterable[int]) -> None:
+        """Forget subscriptions, and what waits for them."""
+        rows = [(number,) for number in ids]
+        await self._open.run(lambda db: db.executemany("DELETE FROM subscriptions WHERE id = ?", rows))
+
+    # Deliveries
+
+    async def add_deliveries(self, items: Iterable[NewDelivery]) -> list[int | None]:
+        """Keep deliveries, together with the inputs noted so far.
+
+        Returns:
+            Their numbers, None where the subscription is gone.
+        """
+        wanted = list(items)
+        inputs = self._take_inputs()
+
+        def add(db: sqlite3.Connection) -> list[int | None]:
+            _add_inputs(db, inputs)
+            return [_add_delivery(db, item) for item in wanted]
+
+        return await self._open.run(add)
+
+    async def delivered(self, delivery: DeliveryRecord) -> None:
+        """Forget a delivery that arrived, and the failures before it."""
+
+        def settle(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM deliveries WHERE id = ?", (delivery.id,))
+            db.execute("UPDATE subscriptions SET failures = 0, retry_ms = 0 WHERE id = ?", (delivery.subscription_id,))
+
+        await self._open.run(settle)
+
+    async def failed(self, delivery: DeliveryRecord, *, failures: int, retry_ms: int, failure: str) -> None:
+        """Keep that a delivery failed, and before when none is tried."""
+
+        def settle(db: sqlite3.Connection) -> None:
+            db.execute(
+                "UPDATE deliveries SET attempts = attempts + 1, failure = ? WHERE id = ?", (failure, delivery.id)
+            )
+            db.execute(
+                "UPDATE subscriptions SET failures = ?, retry_ms = ? WHERE id = ?",
+                (failures, retry_ms, delivery.subscription_id),
+            )
+
+        await self._open.run(settle)
+
+    # How
+
+    @property
+    def _open(self) -> Writer:
+        if self._writer is None:
+            raise StorageError("the cloud is not running")
+        return self._writer
+
+    def _connect(self, *, alone: bool) -> sqlite3.Connection:
+        if self._path is None:
+            connection = sqlite3.connect(":memory:", isolation_level=None)
+            if self._kept:
+                connection.deserialize(self._kept)
+        else:
+            if alone:
+                self._lock = _lock(f"{self._path}-serving")
+            connection = sqlite3.connect(self._path, isolation_level=None)
+        try:
+            for pragma in _PRAGMAS:
+                connection.execute(pragma)
+            migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _serialize(self, connection: sqlite3.Connection) -> None:
+        self._kept = connection.serialize()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _take_inputs(self) -> list[tuple[str, int, int, int]]:
+        inputs, self._inputs = self._inputs, []
+        return inputs
+
+    def _flush(self, writer: Writer) -> None:
+        if inputs := self._take_inputs():
+            writer.post(lambda db: _add_inputs(db, inputs))
+
+
+def _lock(path: str) -> sqlite3.Connection:
+    """Hold a lock that ends with this process, however it ends, on every system that SQLite knows."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
+    try:
+        connection.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError:
+        connection.close()
+        raise StorageError("another cloud serves this database") from None
+    return connection
+
+
+def _ensure_user(db: sqlite3.Connection, user_id: int, now_ms: int) -> None:
+    db.execute("INSERT INTO users VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (user_id, new_secret(), now_ms))
+
+
+def _add_inputs(db: sqlite3.Connection, inputs: list[tuple[str, int, int, int]]) -> None:
+    db.executemany("INSERT OR REPLACE INTO inputs VALUES (?, ?, ?, ?)", inputs)
+
+
+def _add_delivery(db: sqlite3.Connection, item: NewDelivery) -> int | None:
+    db.executemany("DELETE FROM deliveries WHERE id = ?", [(number,) for number in item.replaces])
+    if item.dropped:
+        db.execute("UPDATE subscriptions SET dropped = dropped + ? WHERE id = ?", (item.dropped, item.subscription_id))
+    row = db.execute(
+        """
+        INSERT INTO deliveries (subscription_id, event, body)
+        SELECT id, ?, ? FROM subscriptions WHERE id = ? RETURNING id
+        """,
+        (item.event, item.body, item.subscription_id),
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _newest_slots(db: sqlite3.Connection) -> dict[str, int]:
+    # SQLite's own rule: beside max(), other columns are of the row that has it.
+    return {
+        device_id: slot
+        for device_id, slot, _ in db.execute("SELECT device_id, slot, max(timestamp_ms) FROM inputs GROUP BY device_id")
+    }
+
+
+def _tokens(db: sqlite3.Connection) -> list[TokenRecord]:
+    rows = db.execute("SELECT digest, user_id, scopes, label, created_ms FROM tokens ORDER BY created_ms, digest")
+    return [
+        TokenRecord(digest, user_id, frozenset(scopes.split()), label, created_ms)
+        for digest, user_id, scopes, label, created_ms in rows
+    ]
+
+
+def _subscription(row: tuple[int, str, str, str, int, int, int]) -> SubscriptionRecord:
+    number, publisher_id, subscriber_id, events, failures, retry_ms, dropped = row
+    return SubscriptionRecord(
+        id=number,
+        publisher_id=publisher_id,
+        subscriber_id=subscriber_id,
+        events=tuple(json.loads(events)),
+        failures=failures,
+        retry_ms=retry_ms,
+        dropped=dropped,
+    )
+
+
+def _load(db: sqlite3.Connection) -> Snapshot:
+    devices = db.execute(
+        """
+        SELECT id, label, user_id, input_interval_ms, percent, percent_until_ms, color, mode, light_until_ms
+        FROM devices ORDER BY number
+        """
+    )
+    subscriptions = db.execute(
+        """
+        SELECT id, publisher_id, subscriber_id, events, failures, retry_ms, dropped
+        FROM subscriptions ORDER BY id
+        """
+    )
+    deliveries = db.execute("SELECT id, subscription_id, event, body, attempts FROM deliveries ORDER BY id")
+    return Snapshot(
+        devices=tuple(
+            DeviceRecord(
+                id=device_id,
+                label=label,
+                user_id=user_id,
+                input_interval_ms=interval,
+                percent=percent,
+                percent_until_ms=percent_until_ms,
+                color=color,
+                mode=mode,
+                light_until_ms=light_until_ms,
+            )
+            for device_id, label, user_id, interval, percent, percent_until_ms, color, mode, light_until_ms in devices
+        ),
+        subscriptions=tuple(_subscription(row) for row in subscriptions),
+        deliveries=tuple(DeliveryRecord(*row) for row in deliveries),
+    )

@@ -1,0 +1,173 @@
+"""One thread that owns the database: what is awaited is on disk when it returns.
+
+Jobs that come while a transaction is on its way to the disk share the next one (group commit), so that a thousand
+callers wait for one sync and not for a thousand.
+
+Source: recipes/sqlite_writer.py, and its figures in recipes/README.md.
+"""
+
+import asyncio
+import contextlib
+import functools
+import logging
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from attrs import frozen
+
+__all__ = ["Job", "StorageError", "Writer"]
+
+logger: Final = logging.getLogger(__name__)
+
+_MOST_AT_ONCE: Final = 256
+"""Jobs that share a transaction."""
+
+T = TypeVar("T")
+Job = Callable[[sqlite3.Connection], T]
+
+
+class StorageError(Exception):
+    """The database cannot be used, or could not keep a change: a full disk, a file that is locked or no database."""
+
+
+@frozen
+class _Task:
+    job: Job[Any]
+    done: Callable[[Any, Exception | None], None]
+
+
+class Writer:
+    """Runs jobs on a connection, many to a transaction, in the order in which they were given.
+
+    Args:
+        connect: Opens the database, in autocommit mode; called in the thread, which closes it.
+    """
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._connect = connect
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._closed = False
+        self._loop = asyncio.get_running_loop()
+        self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._thread = threading.Thread(target=self._work, name="LocalCloud storage")
+        self._thread.start()
+
+    async def opened(self) -> None:
+        """Wait until the database is open, or raise what went wrong."""
+        await self._opened
+
+    async def run(self, job: Job[T]) -> T:
+        """Run a job; when this returns, what it changed is on disk.
+
+        Args:
+            job: Takes the connection; it neither begins nor commits. What it raises undoes its own changes only.
+
+        Raises:
+            StorageError: The database could not keep it, or the writer is closed.
+
+        Cancellation: does not undo the change.
+        """
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._put(_Task(job, functools.partial(self._settle, future)))
+        return await future
+
+    def post(self, job: Job[object]) -> None:
+        """Run a job that nobody waits for; its failure is logged."""
+
+        def done(_: object, error: Exception | None) -> None:
+            if error is not None:
+                logger.error("the database did not keep a note: %s", error)
+
+        self._put(_Task(job, done))
+
+    async def aclose(self) -> None:
+        """Finish what was given, and close the database."""
+        if not self._closed:
+            self._closed = True
+            self._tasks.put(None)
+        await self._ended
+        self._thread.join()  # it has said so as the last thing it did
+
+    def _put(self, task: _Task) -> None:
+        if self._closed:
+            raise StorageError("the database is closed")
+        self._tasks.put(task)
+
+    def _settle(self, future: asyncio.Future[T], value: T, error: Exception | None) -> None:
+        """Tell a future of the loop's what became of it, from the thread."""
+
+        def settle() -> None:
+            if future.done():  # whoever waited was cancelled
+                return
+            if error is None:
+                future.set_result(value)
+            else:
+                future.set_exception(error)
+
+        try:
+            self._loop.call_soon_threadsafe(settle)
+        except RuntimeError:
+            logger.debug("the loop had ended before what it asked for was done")
+
+    def _work(self) -> None:
+        try:
+            connection = self._connect()
+        except Exception as error:  # noqa: BLE001 - raised to whoever waits for it
+            self._settle(self._opened, None, error)
+        else:
+            self._settle(self._opened, None, None)
+            with contextlib.closing(connection):
+                while (tasks := self._next()) is not None:
+                    self._commit(connection, tasks)
+        self._settle(self._ended, None, None)
+
+    def _next(self) -> list[_Task] | None:
+        """Wait for tasks, and take what else is there; None at the end."""
+        first = self._tasks.get()
+        if first is None:
+            return None
+        tasks = [first]
+        while len(tasks) < _MOST_AT_ONCE:
+            try:
+                task = self._tasks.get_nowait()
+            except queue.Empty:
+                break
+            if task is None:
+                self._tasks.put(None)
+                break
+            tasks.append(task)
+        return tasks
+
+    def _commit(self, connection: sqlite3.Connection, tasks: list[_Task]) -> None:
+        outcomes: list[tuple[Any, Exception | None]]
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            outcomes = [_attempt(connection, task.job) for task in tasks]
+            connection.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001 - a full disk, a lock: nothing of this was kept, nobody is told it was
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            failure = StorageError(f"the database did not keep a change: {error}")
+            failure.__cause__ = error
+            outcomes = [(None, failure)] * len(tasks)
+        for task, (value, failed) in zip(tasks, outcomes, strict=True):
+            task.done(value, failed)
+
+
+def _attempt(connection: sqlite3.Connection, job: Job[Any]) -> tuple[Any, Exception | None]:
+    """Run one job in a savepoint: its failure undoes it alone."""
+    value, failure = None, None
+    connection.execute("SAVEPOINT job")
+    try:
+        value = job(connection)
+    except Exception as error:
+        if not connection.in_transaction:
+            raise  # SQLite rolled everything back, as it does on a full disk
+        connection.execute("ROLLBACK TO job")
+        failure = error
+    connection.execute("RELEASE job")
+    return value, failure
