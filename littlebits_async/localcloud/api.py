@@ -3,7 +3,13 @@
 Where the documents are silent: ``light`` answers as ``output`` does, and what it does not name stays as it is, until
 the next command unless a duration is given; ``ping`` answers ``{}``; deleting a subscription answers ``[1,1,1]`` as 003
 has it; deactivating answers with the device as it was; a list of subscriptions without a query is all of the user's; a
-command that is wrong in itself is a 400 before a bit off line is a 404.
+command that is wrong in itself is a 400 before a bit off line is a 404. ``options`` answers with a list of routes, each
+with ``path``, ``methods`` and the ``scope`` of each method; the vendor's own table was hapi's, which is not known in
+full.
+
+Older forms that clients were written for are taken in every version: ``/cloudbits`` for ``/devices``, activation at
+``/activate``, subscriptions below the device that publishes them or at ``/devices/subscriptions`` (which is thus no
+device), and an input stream that is asked for by POST.
 
 Source: wire-facts 3 and 5; spec/cloud-api-v2.txt; spec/cloud-http-api-v1-and-webhooks.md for the 404.
 """
@@ -48,24 +54,35 @@ class Api:
 
     @property
     def operations(self) -> Mapping[str, Mapping[str, Operation]]:
-        """Every path, and what each method does there."""
-        return {
-            "/ping": {"GET": Operation(self.ping, None)},
-            "/devices": {"GET": Operation(self.devices, "read")},
-            "/devices/{device_id}": {
+        """Every path, and what each method does there; the first path that fits counts."""
+        activate = Operation(self.activate, "admin", has_body=True)
+        deactivate = Operation(self.deactivate, "admin")
+        stream = Operation(self.input, "read", produces=EVENT_STREAM)
+        subscriptions = {
+            "GET": Operation(self.subscriptions, "read"),
+            "POST": Operation(self.subscribe, "read", has_body=True),
+            "DELETE": Operation(self.unsubscribe, "read", has_body=True),
+        }
+        of_devices: Mapping[str, Mapping[str, Operation]] = {
+            "": {"GET": Operation(self.devices, "read")},
+            "/subscriptions": subscriptions,
+            "/{device_id}": {
                 "GET": Operation(self.device, "read"),
                 "PUT": Operation(self.update, "admin", has_body=True),
-                "POST": Operation(self.activate, "admin", has_body=True),
-                "DELETE": Operation(self.deactivate, "admin"),
+                "POST": activate,
+                "DELETE": deactivate,
             },
-            "/devices/{device_id}/output": {"POST": Operation(self.output, "write", has_body=True)},
-            "/devices/{device_id}/light": {"POST": Operation(self.light, "write", has_body=True)},
-            "/devices/{device_id}/input": {"GET": Operation(self.input, "read", produces=EVENT_STREAM)},
-            "/subscriptions": {
-                "GET": Operation(self.subscriptions, "read"),
-                "POST": Operation(self.subscribe, "read", has_body=True),
-                "DELETE": Operation(self.unsubscribe, "read", has_body=True),
-            },
+            "/{device_id}/activate": {"POST": activate, "DELETE": deactivate},
+            "/{device_id}/output": {"POST": Operation(self.output, "write", has_body=True)},
+            "/{device_id}/light": {"POST": Operation(self.light, "write", has_body=True)},
+            "/{device_id}/input": {"GET": stream, "POST": stream},
+            "/{device_id}/subscriptions": subscriptions,
+        }
+        return {
+            "/ping": {"GET": Operation(self.ping, None)},
+            "/options": {"GET": Operation(self.options, None)},
+            "/subscriptions": subscriptions,
+            **{f"{root}{path}": methods for root in ("/devices", "/cloudbits") for path, methods in of_devices.items()},
         }
 
     def _bit(self, call: Call) -> Bit:
@@ -85,6 +102,15 @@ class Api:
     async def ping(self, _: Call) -> Response:
         """Say that the cloud is there."""
         return answer({})
+
+    async def options(self, _: Call) -> Response:
+        """List what there is."""
+        return answer(
+            [
+                {"path": path, "methods": {method: operation.scope for method, operation in methods.items()}}
+                for path, methods in self.operations.items()
+            ]
+        )
 
     async def devices(self, call: Call) -> Response:
         """List the devices of the user."""
@@ -142,7 +168,9 @@ class Api:
 
     async def subscriptions(self, call: Call) -> Response:
         """List subscriptions, of a publisher or a subscriber or both."""
-        query = call.request.query_params
+        query: dict[str, str] = dict(call.request.query_params)
+        if call.names_device:
+            query.setdefault("publisher_id", self._bit(call).id)
         return answer(
             [
                 encode.subscription(item, self._dialect)
@@ -156,12 +184,12 @@ class Api:
         """Make a subscription."""
         name = next((name for name in self._dialect.events_fields_taken if name in call.body), None)
         events = DEFAULT_EVENTS if name is None else fields.names(name, call.body[name], EVENTS)
-        made = await self._registry.subscribe(*_pair(call.body), events, call.token.user_id)
+        made = await self._registry.subscribe(*_pair(call), events, call.token.user_id)
         return answer(encode.subscription(made, self._dialect), HTTPStatus.CREATED)
 
     async def unsubscribe(self, call: Call) -> Response:
         """End a subscription."""
-        await self._registry.unsubscribe(*_pair(call.body), call.token.user_id)
+        await self._registry.unsubscribe(*_pair(call), call.token.user_id)
         return answer([1, 1, 1])
 
 
@@ -176,7 +204,9 @@ def _update(found: Fields) -> Update:
     )
 
 
-def _pair(found: Fields) -> tuple[str, str]:
-    return fields.text("publisher_id", found.get("publisher_id")), fields.text(
-        "subscriber_id", found.get("subscriber_id")
-    )
+def _pair(call: Call) -> tuple[str, str]:
+    in_path = call.device_id if call.names_device else None
+    publisher_id = fields.text("publisher_id", call.body.get("publisher_id", in_path))
+    if in_path not in {None, publisher_id}:
+        raise Refusal(HTTPStatus.BAD_REQUEST, '"publisher_id" is not the device in the path')
+    return publisher_id, fields.text("subscriber_id", call.body.get("subscriber_id"))

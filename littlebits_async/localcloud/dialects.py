@@ -6,7 +6,9 @@ to 100 is a percent, as the table says, and a whole one beyond, up to 1023, a st
 examples say. Each number may be text, as it is in a form.
 
 What the documents leave open: ``percent`` is no field of version 1, so it is ignored beside an ``amount``; alone it is
-a 400, for what it asks is hardly the full strength that an output without an amount means. A duration has no maximum in
+a 400, for what it asks is hardly the full strength that an output without an amount means. The other way round, an
+``amount`` alone means in versions 2 and 3 what it means in version 1: a client of those days that names no version gets
+the newest. A duration has no maximum in
 version 1; here it is the greatest integer that every reader of JSON keeps exact. The events of a new subscription may
 stand under ``publisher_events``, as in the table of version 1, or else under ``events``, as in its examples. Its
 document has no ``light``: maximum, answer and the 404 for a bit off line are those of its ``output``. A device shows
@@ -62,6 +64,8 @@ class Dialect:
 
 
 def _percent(found: Fields) -> float:
+    if "amount" in found and "percent" not in found:
+        return _amount(found)
     return fields.number("percent", found.get("percent", _FULL_PERCENT), least=0, most=_FULL_PERCENT)
 
 

@@ -59,6 +59,11 @@ class Call:
     body: Fields
 
     @property
+    def names_device(self) -> bool:
+        """Whether there is a device in the path."""
+        return "device_id" in self.request.path_params
+
+    @property
     def device_id(self) -> str:
         """The device in the path; a path is kept percent-encoded until here, so that an id may hold a slash."""
         try:

@@ -295,7 +295,7 @@ class TestErrors:
             ("PATCH", "/devices/a", {"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"}),
             ("GET", "/devices/a/output", {"POST", "OPTIONS"}),
             ("PUT", "/devices/a/light", {"POST", "OPTIONS"}),
-            ("POST", "/devices/a/input", {"GET", "HEAD", "OPTIONS"}),
+            ("PUT", "/devices/a/input", {"GET", "HEAD", "POST", "OPTIONS"}),
             ("PUT", "/subscriptions", {"GET", "HEAD", "POST", "DELETE", "OPTIONS"}),
             ("BREW", "/devices", {"GET", "HEAD", "OPTIONS"}),
         ],
