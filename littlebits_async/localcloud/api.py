@@ -3,9 +3,7 @@
 Where the documents are silent: ``light`` answers as ``output`` does, and what it does not name stays as it is, until
 the next command unless a duration is given; ``ping`` answers ``{}``; deleting a subscription answers ``[1,1,1]`` as 003
 has it; deactivating answers with the device as it was; a list of subscriptions without a query is all of the user's; a
-command that is wrong in itself is a 400 before a bit off line is a 404. ``options`` answers with a list of routes, each
-with ``path``, ``methods`` and the ``scope`` of each method; the vendor's own table was hapi's, which is not known in
-full.
+command that is wrong in itself is a 400 before a bit off line is a 404.
 
 Older forms that clients were written for are taken in every version: ``/cloudbits`` for ``/devices``, activation at
 ``/activate``, subscriptions below the device that publishes them or at ``/devices/subscriptions`` (which is thus no
@@ -18,6 +16,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final
 
+from attrs import evolve
 from starlette.responses import Response
 from starlette.types import Scope
 
@@ -29,6 +28,7 @@ from .fields import Fields
 from .negotiation import EVENT_STREAM
 from .registry import Registry, Update
 from .resources import Call, Operation
+from .routes import Parameter, route
 from .streams import InputStream
 from .subscriptions import DEFAULT_EVENTS, EVENTS
 
@@ -55,34 +55,52 @@ class Api:
     @property
     def operations(self) -> Mapping[str, Mapping[str, Operation]]:
         """Every path, and what each method does there; the first path that fits counts."""
-        activate = Operation(self.activate, "admin", has_body=True)
-        deactivate = Operation(self.deactivate, "admin")
-        stream = Operation(self.input, "read", produces=EVENT_STREAM)
-        subscriptions = {
-            "GET": Operation(self.subscriptions, "read"),
-            "POST": Operation(self.subscribe, "read", has_body=True),
-            "DELETE": Operation(self.unsubscribe, "read", has_body=True),
+        documented = self._documented
+        subscriptions = documented["/subscriptions"]
+        device, stream = documented["/devices/{device_id}"], documented["/devices/{device_id}/input"]["GET"]
+        older: dict[str, Mapping[str, Operation]] = {
+            "/devices/subscriptions": subscriptions,
+            **documented,
+            "/devices/{device_id}/activate": {"POST": device["POST"], "DELETE": device["DELETE"]},
+            "/devices/{device_id}/input": {"GET": stream, "POST": stream},
+            "/devices/{device_id}/subscriptions": subscriptions,
         }
-        of_devices: Mapping[str, Mapping[str, Operation]] = {
-            "": {"GET": Operation(self.devices, "read")},
-            "/subscriptions": subscriptions,
-            "/{device_id}": {
-                "GET": Operation(self.device, "read"),
-                "PUT": Operation(self.update, "admin", has_body=True),
-                "POST": activate,
-                "DELETE": deactivate,
-            },
-            "/{device_id}/activate": {"POST": activate, "DELETE": deactivate},
-            "/{device_id}/output": {"POST": Operation(self.output, "write", has_body=True)},
-            "/{device_id}/light": {"POST": Operation(self.light, "write", has_body=True)},
-            "/{device_id}/input": {"GET": stream, "POST": stream},
-            "/{device_id}/subscriptions": subscriptions,
+        oldest = {
+            path.replace("/devices", "/cloudbits", 1): methods
+            for path, methods in older.items()
+            if path.startswith("/devices")
         }
+        return {"/options": {"GET": Operation(self.options, None)}, **older, **oldest}
+
+    @property
+    def _documented(self) -> Mapping[str, Mapping[str, Operation]]:
+        duration = Parameter("duration_ms", "number")
+        pair = (Parameter("publisher_id"), Parameter("subscriber_id"))
+        required_pair = tuple(evolve(parameter, required=True) for parameter in pair)
+        settings = Parameter(
+            "update", "object", children=(Parameter("label"), Parameter("input_interval_ms", "number"))
+        )
+        light = (Parameter("mode", allowed=MODES), Parameter("color", allowed=COLORS), duration)
+        output = (Parameter(self._dialect.strength_field, "number"), duration)
+        events = Parameter(self._dialect.events_fields_taken[0], "array", allowed=EVENTS)
+        activation = (Parameter("device_hash"), settings)
         return {
             "/ping": {"GET": Operation(self.ping, None)},
-            "/options": {"GET": Operation(self.options, None)},
-            "/subscriptions": subscriptions,
-            **{f"{root}{path}": methods for root in ("/devices", "/cloudbits") for path, methods in of_devices.items()},
+            "/devices": {"GET": Operation(self.devices, "read")},
+            "/devices/{device_id}": {
+                "GET": Operation(self.device, "read"),
+                "POST": Operation(self.activate, "admin", has_body=True, payload=activation),
+                "PUT": Operation(self.update, "admin", has_body=True, payload=(settings,)),
+                "DELETE": Operation(self.deactivate, "admin"),
+            },
+            "/devices/{device_id}/input": {"GET": Operation(self.input, "read", produces=EVENT_STREAM)},
+            "/devices/{device_id}/light": {"POST": Operation(self.light, "write", has_body=True, payload=light)},
+            "/devices/{device_id}/output": {"POST": Operation(self.output, "write", has_body=True, payload=output)},
+            "/subscriptions": {
+                "GET": Operation(self.subscriptions, "read", query=pair),
+                "POST": Operation(self.subscribe, "read", has_body=True, payload=(*required_pair, events)),
+                "DELETE": Operation(self.unsubscribe, "read", has_body=True, payload=required_pair),
+            },
         }
 
     def _bit(self, call: Call) -> Bit:
@@ -107,8 +125,16 @@ class Api:
         """List what there is."""
         return answer(
             [
-                {"path": path, "methods": {method: operation.scope for method, operation in methods.items()}}
-                for path, methods in self.operations.items()
+                route(
+                    path,
+                    method,
+                    version=self._dialect.version,
+                    needs_token=operation.scope is not None,
+                    query=operation.query,
+                    payload=operation.payload,
+                )
+                for path, methods in self._documented.items()
+                for method, operation in methods.items()
             ]
         )
 

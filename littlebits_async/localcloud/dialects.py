@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from . import fields
 from .answers import Refusal
@@ -40,6 +40,8 @@ class Dialect:
     """How one version of the API speaks.
 
     Attributes:
+        version: Its number.
+        strength_field: What an output calls how strong it is.
         status_field: What an error calls its status.
         events_field: What a subscription calls its events.
         events_fields_taken: What a new subscription may call its events; the first one found counts.
@@ -52,6 +54,8 @@ class Dialect:
         read_percent: Takes the fields of an output and gives its percent of full scale; may raise a `Refusal`, 400.
     """
 
+    version: int
+    strength_field: str
     status_field: str
     events_field: str
     events_fields_taken: tuple[str, ...]
@@ -87,6 +91,8 @@ def _amount(found: Fields) -> float:
 
 
 _FIRST: Final = Dialect(
+    version=1,
+    strength_field="amount",
     status_field="code",
     events_field="events",
     events_fields_taken=("publisher_events", "events"),
@@ -98,6 +104,8 @@ _FIRST: Final = Dialect(
     read_percent=_amount,
 )
 _SECOND: Final = Dialect(
+    version=2,
+    strength_field="percent",
     status_field="statusCode",
     events_field="publisher_events",
     events_fields_taken=("publisher_events",),
@@ -109,5 +117,5 @@ _SECOND: Final = Dialect(
     read_percent=_percent,
 )
 
-DIALECTS: Final[Mapping[int, Dialect]] = {1: _FIRST, 2: _SECOND, 3: _SECOND}
+DIALECTS: Final[Mapping[int, Dialect]] = {1: _FIRST, 2: _SECOND, 3: evolve(_SECOND, version=3)}
 """What each version speaks."""

@@ -22,6 +22,7 @@ from .dialects import Dialect
 from .fields import Fields
 from .limiting import RequestLimit
 from .negotiation import JSON, check_acceptable
+from .routes import Parameter
 from .storage import StorageError, TokenRecord
 from .tokens import Tokens, check_scope
 
@@ -81,12 +82,16 @@ class Operation:
         scope: What the token must be for; None where no token is needed.
         has_body: Whether the body says anything; if not, it is not read.
         produces: What comes back.
+        query: What the query may say, as ``/options`` tells.
+        payload: What the body may say, as ``/options`` tells.
     """
 
     carry_out: Callable[[Call], Awaitable[Response]]
     scope: str | None
     has_body: bool = False
     produces: str = JSON
+    query: tuple[Parameter, ...] = ()
+    payload: tuple[Parameter, ...] = ()
 
 
 @frozen
@@ -137,6 +142,7 @@ class Resource:
         token = _NOBODY
         if operation.scope is not None:
             token = self.tokens.authenticate(request)
+            request.state.user_id = token.user_id  # for the log
             headers.update(self.limit.spend(token.digest))
             check_scope(token, operation.scope)
         return await operation.carry_out(Call(request, token, await fields.read(request) if operation.has_body else {}))

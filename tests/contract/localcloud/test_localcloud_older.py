@@ -85,7 +85,25 @@ async def test_an_input_may_be_asked_for_by_post(http: httpx.AsyncClient, bit: B
 
 async def test_options_tell_what_there_is_without_a_token(cloud: LocalCloud) -> None:
     async with httpx.AsyncClient(base_url=cloud.url, trust_env=False) as http:
-        routes = {route["path"]: route["methods"] for route in (await http.get("/options")).json()}
-    assert routes["/devices/{device_id}/output"] == {"POST": "write"}
-    assert routes["/devices/{device_id}"] == {"GET": "read", "PUT": "admin", "POST": "admin", "DELETE": "admin"}
-    assert routes["/ping"] == {"GET": None}
+        routes = {(route["method"], route["path"]): route for route in (await http.get("/v2/options")).json()}
+    assert set(routes) == {
+        ("GET", "/ping"),
+        ("GET", "/devices"),
+        ("GET", "/devices/{device_id}"),
+        ("POST", "/devices/{device_id}"),
+        ("PUT", "/devices/{device_id}"),
+        ("DELETE", "/devices/{device_id}"),
+        ("POST", "/devices/{device_id}/light"),
+        ("POST", "/devices/{device_id}/output"),
+        ("GET", "/devices/{device_id}/input"),
+        ("GET", "/subscriptions"),
+        ("POST", "/subscriptions"),
+        ("DELETE", "/subscriptions"),
+    }
+    assert routes["GET", "/ping"]["auth"] is False
+    output = routes["POST", "/devices/{device_id}/output"]
+    assert (output["auth"], output["version"], output["responseParams"]) == (["bearer"], "2", None)
+    assert output["payloadParams"]["children"] == [
+        {"name": name, "type": "number", "required": None, "allowedValues": None, "disallowedValues": None}
+        for name in ("percent", "duration_ms")
+    ]
