@@ -8,6 +8,7 @@ from cyclopts.config import Env
 from .._version import __version__
 from ._demo import demo
 from ._serve import serve
+from ._tokens import tokens
 
 __all__ = ["app"]
 
@@ -16,12 +17,14 @@ app: Final = App(
     help="""littleBits cloudBits on the command line, and a cloud of your own.
 
     `LITTLEBITS_TOKEN` is the access token, `LITTLEBITS_BASE_URL` the cloud; any option can be set by a variable too,
-    as its command's help says. Exit codes: 0 done, 1 the API said no, 2 usage, 3 not reachable.
+    as its command's help says. Exit codes: 0 done, 1 the API said no, 2 usage, 3 not reachable,
+    70 a bug of ours, 130 Ctrl-C before anything was done.
 
     For example:
 
     - `littlebits demo`
-    - `littlebits serve --port 8080`
+    - `littlebits serve --port 8080 --db cloud.db`
+    - `littlebits tokens create --db cloud.db --scopes read`
     """,
     version=f"littlebits-async {__version__}",
     config=Env("LITTLEBITS_"),
@@ -34,3 +37,4 @@ app: Final = App(
 
 app.command(demo)
 app.command(serve)
+app.command(tokens)

@@ -27,7 +27,8 @@ class ExitCode(IntEnum):
     REFUSED = 1
     """The API said no, or what was asked for did not happen."""
     USAGE = 2
-    """The command cannot be run as it stands; nothing was sent."""
+    """The command cannot be run as it stands, and nothing was sent: a wrong option, a database or certificate that is
+    of no use."""
     UNREACHABLE = 3
     """Nobody answers there, or nobody could: an address to serve at is taken."""
     BUG = 70

@@ -1,6 +1,5 @@
 """Runs one command: its errors become a line on standard error and an exit code, here and nowhere else."""
 
-import logging
 import os
 import sys
 import traceback
@@ -8,7 +7,7 @@ from collections.abc import Sequence
 
 from ._app import app
 from ._errors import ExitCode, explain, unwrap
-from ._text import one_line
+from ._logs import log_plainly
 
 __all__ = ["run"]
 
@@ -17,7 +16,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run the command that `arguments` name, and return its exit code."""
     if (reconfigure := getattr(sys.stdout, "reconfigure", None)) is not None:
         reconfigure(errors="backslashreplace")  # a label may hold what the terminal's encoding cannot
-    logging.basicConfig(handlers=[_Lines(logging.WARNING)])
+    log_plainly()
     try:
         return int(app(arguments) or ExitCode.DONE)
     except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001 - the one place
@@ -36,27 +35,3 @@ def _fail(error: BaseException) -> ExitCode:
         traceback.print_exception(error)
     sys.stderr.write(f"littlebits: {line}\n")
     return code
-
-
-class _Lines(logging.Handler):
-    """Prints log records in a line each, without the tracebacks that some of them hold; repeats are only counted."""
-
-    def __init__(self, level: int) -> None:
-        super().__init__(level)
-        self._last = ""
-        self._repeats = 0
-
-    def emit(self, record: logging.LogRecord) -> None:
-        line = one_line(record.getMessage())
-        if line == self._last:
-            self._repeats += 1
-            return
-        self.flush()
-        self._last = line
-        sys.stderr.write(f"littlebits: {line}\n")
-
-    def flush(self) -> None:
-        """Tell of the repeats of the last line; called at exit as well."""
-        if self._repeats:
-            sys.stderr.write(f"littlebits: (the same {self._repeats} times more)\n")
-            self._repeats = 0

@@ -1,18 +1,17 @@
 """``littlebits serve``: a cloud of one's own."""
 
-import sys
-from contextlib import AsyncExitStack
 from typing import Annotated
 
 import anyio
 from cyclopts import Parameter
-from cyclopts.types import NonNegativeInt, Port
+from cyclopts.types import NonNegativeInt, Port, ResolvedPath
 from cyclopts.validators import Number
 
-from ._errors import CommandError, ExitCode
 from ._interrupt import interruptible
+from ._logs import LogLevel, log_structured
 from ._open_files import allow_many_open_files
 from ._output import JsonLines, Printer
+from ._tls import tls_context
 
 __all__ = ["serve"]
 
@@ -21,60 +20,52 @@ async def serve(
     *,
     host: str = "127.0.0.1",
     port: Port = 0,
+    db: ResolvedPath | None = None,
     limit: Annotated[int, Parameter(validator=Number(gte=1))] = 1800,
     simulate: NonNegativeInt = 2,
+    allow_private_webhooks: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    tls_cert: ResolvedPath | None = None,
+    tls_key: ResolvedPath | None = None,
+    log_level: LogLevel = "warning",
     json: JsonLines = False,
 ) -> None:
-    """Run a littleBits cloud on this machine, until Ctrl-C.
+    """Run a littleBits cloud on this machine, until Ctrl-C or SIGTERM.
 
     Prints, a line each: `url …`, `token …` (it may read, write and administer), and `device <id> <label>` for each
-    simulated bit. All is kept in memory: it ends with the command.
+    simulated bit. A database that has tokens gets no other one: `littlebits tokens create` makes one. All else goes to
+    standard error. `GET /health` answers 200 while the cloud can keep what it is told.
 
     For example:
 
-    - `littlebits serve --port 8080`
+    - `littlebits serve --port 8080 --db cloud.db`
     - `littlebits serve --simulate 20 --json`
 
     Args:
         host: The address to listen at; `0.0.0.0` and `::` are all there are, and other machines put this one's name
             for the host of the url.
         port: The port to listen at; 0 is any that is free.
-        limit: Requests that the token may make in any hour.
+        db: The file that keeps everything, made where there is none; without it all ends with the command.
+        limit: Requests that each token may make in any hour.
         simulate: How many simulated cloudBits there are.
+        allow_private_webhooks: Let webhooks go to this machine, and to private networks.
+        tls_cert: A file with the certificate, and those that vouch for it, in PEM: serves https.
+        tls_key: A file with the certificate's key in PEM; without it the key stands with the certificate.
+        log_level: What is logged, from this level on; `info` has a line for each request, with no token in it.
         json: Print one JSON object a line: `{"url": …}`, `{"token": …}`, `{"device": {"id": …, "label": …}}`.
     """
     # The extra `server` is not needed to be told how to use this.
     from ..localcloud import LocalCloud  # noqa: PLC0415
-    from ._simulation import add_bits  # noqa: PLC0415
+    from ._serving import run_cloud  # noqa: PLC0415
 
+    cloud = LocalCloud(
+        db,
+        host=host,
+        port=port,
+        limit=limit,
+        allow_private_webhooks=allow_private_webhooks,
+        ssl_context=tls_context(tls_cert, tls_key),
+    )
+    log_structured(log_level)
     allow_many_open_files()
-    say = Printer(json)
     stopped = anyio.Event()
-
-    async def work() -> None:
-        async with AsyncExitStack() as stack:
-            try:
-                cloud = await stack.enter_async_context(LocalCloud(host=host, port=port, limit=limit))
-            except (OSError, UnicodeError) as exc:  # the latter from a host that is no name
-                raise CommandError(
-                    f"cannot listen: {getattr(exc, 'strerror', None) or exc}", ExitCode.UNREACHABLE
-                ) from exc
-            token = await cloud.create_token()
-            bits = await add_bits(cloud, simulate)
-            say({"url": cloud.url}, f"url {cloud.url}")
-            say({"token": token}, f"token {token}")
-            for bit in bits:
-                say({"device": {"id": bit.id, "label": bit.label}}, f"device {bit.id} {bit.label}")
-            if not json and sys.stderr.isatty():
-                sys.stderr.write("name url and token in LITTLEBITS_BASE_URL and LITTLEBITS_TOKEN; Ctrl-C ends it\n")
-
-            async def watch() -> None:
-                await cloud.wait_ended()
-                stopped.set()
-
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(watch)
-                await stopped.wait()
-                tasks.cancel_scope.cancel()
-
-    await interruptible(work, stopped.set)
+    await interruptible(lambda: run_cloud(cloud, stopped, Printer(json), db=db, simulate=simulate), stopped.set)

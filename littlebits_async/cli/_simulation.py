@@ -19,11 +19,21 @@ _KINDS: Final[tuple[tuple[str, Callable[[int], Waveform]], ...]] = (
 
 
 async def add_bits(cloud: LocalCloud, count: int) -> list[Bit]:
-    """Add bits ``00e040000001`` and on to a cloud; no two move in step."""
-    return [
-        await cloud.add_device(f"00e04{number:07x}", label=f"{kind} {number}", waveform=make(number))
-        for number, (kind, make) in zip(range(1, count + 1), cycle(_KINDS), strict=False)
-    ]
+    """Have bits ``00e040000001`` and on in a cloud; no two move in step.
+
+    One that the cloud knows already, from its database, comes on line again as its owner left it.
+    """
+    bits: list[Bit] = []
+    for number, (kind, make) in zip(range(1, count + 1), cycle(_KINDS), strict=False):
+        device_id = f"00e04{number:07x}"
+        bit = cloud.devices.get(device_id)
+        if bit is None:
+            bit = await cloud.add_device(device_id, label=f"{kind} {number}", waveform=make(number))
+        else:
+            await bit.set_waveform(make(number))
+            await bit.set_connected(True)
+        bits.append(bit)
+    return bits
 
 
 def _phase(number: int) -> float:

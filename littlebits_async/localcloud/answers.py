@@ -6,13 +6,14 @@ refusal always has a message: the vendor's JavaScript client passes the body on 
 """
 
 import json
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
 from starlette.responses import Response
 
-__all__ = ["CORS", "Refusal", "answer"]
+__all__ = ["CORS", "Refusal", "answer", "preflight"]
 
 CORS: Final[Mapping[str, str]] = {
     "access-control-allow-origin": "*",
@@ -34,6 +35,7 @@ _PHRASES: Final[Mapping[int, str]] = {
     HTTPStatus.INTERNAL_SERVER_ERROR: "Internal Server Error",
     HTTPStatus.SERVICE_UNAVAILABLE: "Service Unavailable",
 }
+_NAME: Final = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _JSON: Final = {"content-type": "application/json; charset=utf-8", "cache-control": "no-cache", **CORS}
 
 
@@ -43,6 +45,19 @@ def answer(value: object, status: int = HTTPStatus.OK) -> Response:
     Characters beyond ASCII are escaped: every JSON reader undoes that, whatever it takes the charset for.
     """
     return Response(json.dumps(value, separators=(",", ":")).encode(), status, _JSON)
+
+
+def preflight(requested: str) -> Response:
+    """Let a browser ask what its page wants to ask.
+
+    Args:
+        requested: ``Access-Control-Request-Headers``. All of them are allowed, as those that mean nothing here are
+            ignored: pages were written that send ``X-Target-URI``.
+    """
+    known = "access-control-allow-headers"
+    names = [CORS[known], *filter(_NAME.fullmatch, map(str.strip, requested.split(",")))]
+    headers = {**CORS, known: ", ".join(names), "vary": "Access-Control-Request-Headers"}
+    return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
 
 
 class Refusal(Exception):  # noqa: N818 - what the client did is the error; this is the answer to it

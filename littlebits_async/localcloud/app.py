@@ -8,11 +8,10 @@ from http import HTTPStatus
 from typing import Final, cast
 
 from starlette.datastructures import Headers
-from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .answers import CORS, Refusal
+from .answers import Refusal, preflight
 from .api import Api
 from .dialects import DIALECTS, Dialect
 from .limiting import RequestLimit
@@ -58,12 +57,14 @@ class App:
             raise
 
     def _respond(self, scope: Scope) -> ASGIApp:
+        headers = Headers(scope=scope)
         if scope["method"] == "OPTIONS":
-            return Response(status_code=HTTPStatus.NO_CONTENT, headers=CORS)
+            return preflight(",".join(headers.getlist("access-control-request-headers")))
         try:
-            target = negotiate(cast("bytes", scope["raw_path"]).decode(), Headers(scope=scope).get("accept", ""))
+            target = negotiate(cast("bytes", scope["raw_path"]).decode(), ",".join(headers.getlist("accept")))
         except Refusal as refusal:
             return refusal.answer(DIALECTS[VERSIONS[-1]].status_field)
+        scope.setdefault("state", {})["version"] = target.version  # for the log
         # Still percent-encoded, so that an encoded slash does not part an id in two.
         scope["path"] = target.path
         return self._routers[target.version]

@@ -1,29 +1,32 @@
 """`LocalCloud`: the whole of it, as one context manager."""
 
 import asyncio
-import functools
+import ipaddress
 import logging
 import math
 import os
-import socket
-from collections.abc import Iterable, Mapping
+import ssl
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
 import anyio
+from starlette.types import ASGIApp, Scope
 
 from ..amplitude import Thresholds
+from .access import AccessLog
 from .app import App
 from .bits import DEFAULT_INTERVAL_MS, DEFAULT_LABEL, Bit
+from .health import Health
 from .limiting import RequestLimit
 from .registry import Registry
-from .server import Server, listen
-from .storage import Store
+from .server import Listener, Server, listen
+from .storage import StorageError, Store
 from .ticker import Ticker
 from .tokens import SCOPES, digest
 from .waveforms import Waveform
 from .waveforms import waveform as named
-from .webhooks import Poster
+from .webhooks import Backlog, Poster
 
 __all__ = ["LocalCloud"]
 
@@ -60,6 +63,7 @@ class LocalCloud:
         blank_line_every: Seconds of silence after which an input stream gets a blank line.
         allow_private_webhooks: Whether a webhook may go to this machine, or to a private network.
         thresholds: What counts as active and idle where a webhook is told of it.
+        ssl_context: For HTTPS, with the certificate loaded; None for HTTP.
 
     Raises:
         ValueError: A limit or time is out of range.
@@ -75,11 +79,13 @@ class LocalCloud:
         blank_line_every: float = 10.0,
         allow_private_webhooks: bool = False,
         thresholds: Thresholds = Thresholds(),  # noqa: B008 - frozen
+        ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         if not (math.isfinite(blank_line_every) and blank_line_every > 0):
             raise ValueError(f"blank_line_every must be more than 0 seconds, not {blank_line_every!r}")
         self._host = host
         self._port = port
+        self._ssl_context = ssl_context
         self._limit = RequestLimit(limit)
         self._ticker = Ticker()
         self._store = Store(db)
@@ -114,6 +120,11 @@ class LocalCloud:
         return self._registry.bits
 
     @property
+    def has_tokens(self) -> bool:
+        """Whether there is a token at all."""
+        return len(self._registry.tokens) > 0
+
+    @property
     def streams(self) -> int:
         """How many input streams are open."""
         return sum(len(bit.feed.readers) for bit in self.devices.values())
@@ -121,6 +132,11 @@ class LocalCloud:
     def requests(self, token: str) -> int:
         """Count the requests of a token in the hour that ends now, without those refused with 429."""
         return self._limit.spent(digest(token))
+
+    @property
+    def webhooks(self) -> list[Backlog]:
+        """How all subscriptions to URLs fare: what waits, what failed, what was dropped."""
+        return self._registry.courier.backlogs
 
     async def history(self, device_id: str) -> list[tuple[int, int]]:
         """List a bit's newest inputs, at most 1000, the oldest first: Unix time in milliseconds, and 0 to 1023."""
@@ -197,7 +213,6 @@ class LocalCloud:
             raise RuntimeError("the cloud is running already")
         listener = listen(self._host, self._port)
         host, port = listener.getsockname()[:2]
-        host = _NEAREST.get(host, host)
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closing = asyncio.Event()
         self._task = asyncio.create_task(self._run(listener, started), name="LocalCloud")
@@ -208,7 +223,12 @@ class LocalCloud:
             raise
         if not started.done():
             await self._close()  # raises what went wrong
-        self._url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        nearest = _NEAREST.get(host, host)
+        scheme = "http" if self._ssl_context is None else "https"
+        self._url = f"{scheme}://[{nearest}]:{port}" if ":" in nearest else f"{scheme}://{nearest}:{port}"
+        logger.info("serving at %s", self._url)
+        if self._ssl_context is None and not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
+            logger.warning("serving beyond this machine, at %s, without TLS: tokens can be read on their way", host)
         return self
 
     async def __aexit__(
@@ -221,15 +241,19 @@ class LocalCloud:
                 raise
             logger.exception("the cloud failed")  # the block's own error goes first
 
-    async def _run(self, listener: socket.socket, started: "asyncio.Future[None]") -> None:
-        server = Server(functools.partial(App, self._registry, self._limit), listener)
+    def _make_app(self, drop: Callable[[Scope], None]) -> ASGIApp:
+        return AccessLog(Health(self._store, App(self._registry, self._limit, drop)))
+
+    async def _run(self, listener: Listener, started: "asyncio.Future[None]") -> None:
+        server = Server(self._make_app, listener, ssl_context=self._ssl_context)
         try:
             await self._store.open()
+            version = await self._store.changed_elsewhere()  # before tokens are read, so that no change is missed
             await self._load()
             async with self._poster, anyio.create_task_group() as tasks:
                 tasks.start_soon(self._ticker.run)
                 tasks.start_soon(self._registry.courier.run)
-                tasks.start_soon(self._look_after_store)
+                tasks.start_soon(self._look_after_store, version)
                 await tasks.start(server.run)
                 started.set_result(None)
                 await self._closing.wait()
@@ -250,15 +274,18 @@ class LocalCloud:
             await self._registry.load()
             self._loaded = True
 
-    async def _look_after_store(self) -> None:
+    async def _look_after_store(self, version: int) -> None:
         """Let inputs go to disk, and take note of tokens that another program made or revoked."""
-        version = await self._store.changed_elsewhere()
         while True:
             await anyio.sleep(_LOOK_EVERY)
-            self._store.flush()
-            before, version = version, await self._store.changed_elsewhere()
-            if version != before:
-                await self._registry.close_streams_of(await self._registry.tokens.reload())
+            try:
+                await self._store.flush()
+                now = await self._store.changed_elsewhere()
+                if now != version:
+                    await self._registry.close_streams_of(await self._registry.tokens.reload())
+                    version = now
+            except StorageError as error:  # locked by another program, a full disk: it may pass
+                logger.error("the database could not be looked after: %s", error)  # noqa: TRY400 - it says all
 
     async def _close(self) -> None:
         """End the cloud's task, whatever happens to the one who waits for it: to cancel again only makes it hurry."""
@@ -273,6 +300,8 @@ class LocalCloud:
                 except asyncio.CancelledError as error:
                     task.cancel()
                     cancelled = error
+        if self._url is not None:
+            logger.info("stopped")
         self._task = self._url = None
         self._limit.close()
         if cancelled is not None:

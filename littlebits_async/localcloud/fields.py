@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Collection, Mapping
+from contextlib import aclosing
 from http import HTTPStatus
 from typing import Final, NoReturn, cast
 from urllib.parse import parse_qsl
@@ -33,20 +34,21 @@ def _bad(message: str) -> Refusal:
     return Refusal(HTTPStatus.BAD_REQUEST, message)
 
 
-async def read(request: Request) -> Fields:
+async def read(request: Request) -> bytes:
     """Read a request's body.
 
     Raises:
-        Refusal: 413 for a body that is too long, 400 for one that is not what it says.
+        Refusal: 413 for one that is too long.
     """
     body = bytearray()
     if int(request.headers.get("content-length", 0)) <= MAX_BODY:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_BODY:
-                break
-        else:
-            return parse(bytes(body), request.headers.get("content-type", ""))
+        async with aclosing(request.stream()) as chunks:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) > MAX_BODY:
+                    break
+            else:
+                return bytes(body)
     raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A body has at most {MAX_BODY} bytes")
 
 
@@ -59,7 +61,7 @@ def parse(body: bytes, content_type: str) -> Fields:
         Refusal: 400.
     """
     try:
-        content = body.decode().strip()
+        content = body.decode("utf-8-sig").strip()  # some .NET writers put the mark in front
     except UnicodeDecodeError:
         raise _bad("The body is not UTF-8") from None
     if not content:

@@ -3,7 +3,7 @@
 As the vendor's own plugin decided: a version in the path (``/v2/devices``) or in ``Accept``
 (``application/vnd.littlebits.v2+json``), of which the integer part counts; both and different is a 400; neither is the
 newest. The documents leave open what ``/master`` is: here it names no version, so it is the newest, or what ``Accept``
-says. A version that does not exist is an unknown path.
+says. A version that does not exist is an unknown path. Where ``Accept`` names several versions, the first one counts.
 
 Source: wire-facts 1 (littlebits/hapi-versions); spec/cloud-api-v2.txt, "Errors" for 406.
 """
@@ -22,6 +22,7 @@ VERSIONS: Final = (1, 2, 3)
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
 
+_ORIGIN: Final = re.compile(r"https?://[^/]*", re.IGNORECASE)
 _IN_PATH: Final = re.compile(r"/(?:v([0-9]{1,9})(?:\.[0-9.]*)?|master)(?=/|$)")
 _IN_ACCEPT: Final = re.compile(r"vnd\.littlebits\.v([0-9]{1,9})(?:\.[0-9.]*)?\+json", re.IGNORECASE)
 _NO_WEIGHT: Final = re.compile(r"q\s*=\s*0(?:\.0*)?\s*", re.IGNORECASE)
@@ -41,11 +42,12 @@ class Target:
 
 
 def negotiate(raw_path: str, accept: str) -> Target:
-    """Read version and path of a request.
+    """Read version and path of a request; in a whole URL, as is sent to proxies, the host is not looked at.
 
     Raises:
         Refusal: 400 when path and ``Accept`` name different versions, 404 for a version that does not exist.
     """
+    raw_path = _ORIGIN.sub("", raw_path, count=1) if raw_path[:1] != "/" else raw_path
     in_path = _IN_PATH.match(raw_path)
     path = (raw_path[in_path.end() :] if in_path else raw_path).rstrip("/") or "/"
     in_accept = _IN_ACCEPT.search(accept)

@@ -12,19 +12,19 @@ again, and nobody finds it: a 404. Its streams end and its subscriptions go.
 
 import re
 import time
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Mapping
 from http import HTTPStatus
 from typing import Final, TypeVar
 
 import anyio
 from attrs import frozen
 
-from ..amplitude import Thresholds
+from ..amplitude import Amplitude, Thresholds
 from .answers import Refusal
 from .bits import DEFAULT_INTERVAL_MS, DEFAULT_LABEL, FOREVER, MAX_INTERVAL_MS, MIN_INTERVAL_MS, Bit, Light
 from .publishing import Publisher
 from .readings import Reading
-from .storage import DeviceRecord, Store, SubscriptionRecord
+from .storage import DeliveryRecord, DeviceRecord, Store, SubscriptionRecord
 from .subscriptions import Subscriptions, is_url
 from .ticker import Ticker
 from .tokens import Tokens
@@ -65,12 +65,13 @@ class Registry:
     ) -> None:
         self.tokens = Tokens(store)
         self.subscriptions = Subscriptions()
-        self.courier = Courier(store, poster, self._secret_of, self._give_up)
+        self.courier = Courier(store, poster, self._give_up)
         self._bits: dict[str, Bit] = {}
         self._publishers: dict[str, Publisher] = {}
         self._secrets: dict[int, str] = {}
         self._ticker = ticker
         self._store = store
+        self._poster = poster
         self._blank_line_every = blank_line_every
         self._thresholds = thresholds
         self._changing = anyio.Lock()
@@ -88,16 +89,16 @@ class Registry:
         for device in kept.devices:
             bit = self._make(device, is_connected=False)
             bit.restore(device, now_ms)
+        waiting: dict[int, list[DeliveryRecord]] = {}
+        for delivery in kept.deliveries:
+            waiting.setdefault(delivery.subscription_id, []).append(delivery)
+        stood = {
+            device.id: Amplitude(self._thresholds, level=device.level, held=device.held) for device in kept.devices
+        }
         for item in kept.subscriptions:
-            history: list[Reading] = []
             if is_url(item.subscriber_id):
-                self.courier.add(
-                    item, [delivery for delivery in kept.deliveries if delivery.subscription_id == item.id]
-                )
-                user_id = self._bits[item.publisher_id].user_id
-                inputs = await self._store.inputs(item.publisher_id)
-                history = [Reading(item.publisher_id, user_id, at_ms, absolute) for at_ms, absolute in inputs]
-            self._connect(item, history)
+                self.courier.add(item, await self._secret_of(item), waiting.get(item.id, ()))
+            self._connect(item, stood[item.publisher_id])
 
     async def add(
         self,
@@ -209,7 +210,8 @@ class Registry:
         """Let a bit or a URL follow a bit; a bit shows the other's amplitude, whichever events it asked for.
 
         Raises:
-            Refusal: 404, 403 for a device that is not the user's, 400 for a URL that nobody could call.
+            Refusal: 404, 403 for a device that is not the user's, 400 for a URL that nobody could call, or that the
+                cloud may not call.
         """
         return await _to_the_end(self._subscribe(publisher_id, subscriber_id, events, user_id))
 
@@ -221,11 +223,19 @@ class Registry:
             called = is_url(subscriber_id)
             if not called:
                 self.find(subscriber_id, user_id)
+            elif not self._poster.may_call(subscriber_id):
+                raise Refusal(
+                    HTTPStatus.BAD_REQUEST, '"subscriber_id" must not lead to this machine or a private network'
+                )
+            known = self.subscriptions.find(publisher_id, subscriber_id)
+            if called and known is not None:
+                self.courier.renew(known.id)  # before that is kept, so that a failure that is kept then counts from 0
             wanted = SubscriptionRecord(publisher_id=publisher_id, subscriber_id=subscriber_id, events=events)
+            secret = await self._secret_of(wanted)
             kept = await self._store.save_subscription(wanted)
-            if called:
-                self.courier.add(kept)
-            self._connect(kept)
+            if called and known is None:
+                self.courier.add(kept, secret)
+            self._connect(kept, Amplitude(self._thresholds))
             return kept
 
     async def secret(self, user_id: int) -> str:
@@ -288,7 +298,7 @@ class Registry:
         ends = (self._bits.get(item.publisher_id), self._bits.get(item.subscriber_id))
         return any(bit is not None and bit.user_id == user_id for bit in ends)
 
-    def _connect(self, item: SubscriptionRecord, history: Iterable[Reading] = ()) -> None:
+    def _connect(self, item: SubscriptionRecord, amplitude: Amplitude) -> None:
         self.subscriptions.add(item)
         bit = self._bits[item.publisher_id]
         if not is_url(item.subscriber_id):
@@ -297,7 +307,7 @@ class Registry:
         publisher = self._publishers.get(bit.id)
         if publisher is None:
             publisher = self._publishers[bit.id] = Publisher(
-                bit.id, self._ticker, self._thresholds, self.courier.offer, history
+                bit.id, self._ticker, amplitude, self.courier.offer, self._store.note_level
             )
         publisher.add(item)
         self._let_listen(bit, publisher)

@@ -52,7 +52,7 @@ class Call:
     Attributes:
         request: The request.
         token: Whom it comes from.
-        body: What the body says; empty where it is not read.
+        body: What the body says; empty where it may say anything.
     """
 
     request: Request
@@ -80,7 +80,7 @@ class Operation:
     Attributes:
         carry_out: The work.
         scope: What the token must be for; None where no token is needed.
-        has_body: Whether the body says anything; if not, it is not read.
+        has_body: Whether the body says anything; if not, it may say anything.
         produces: What comes back.
         query: What the query may say, as ``/options`` tells.
         payload: What the body may say, as ``/options`` tells.
@@ -145,4 +145,6 @@ class Resource:
             request.state.user_id = token.user_id  # for the log
             headers.update(self.limit.spend(token.digest))
             check_scope(token, operation.scope)
-        return await operation.carry_out(Call(request, token, await fields.read(request) if operation.has_body else {}))
+        content = await fields.read(request)
+        body: Fields = fields.parse(content, request.headers.get("content-type", "")) if operation.has_body else {}
+        return await operation.carry_out(Call(request, token, body))

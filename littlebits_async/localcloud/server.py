@@ -4,8 +4,11 @@ Source: recipes/embedded_uvicorn.py. Uvicorn alone never ends while a stream is 
 keeps even a closed connection; so after a moment of grace the connections that are left are cut.
 """
 
+import asyncio
 import contextlib
 import socket
+import ssl
+import weakref
 from collections.abc import Callable, Generator
 from http import HTTPStatus
 from typing import Any, Final
@@ -14,26 +17,56 @@ import anyio
 import h11
 import uvicorn
 from anyio.abc import TaskStatus
-from starlette.types import ASGIApp, Scope
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .answers import Refusal
 from .dialects import DIALECTS
 from .negotiation import VERSIONS
 
-__all__ = ["Server", "listen"]
+__all__ = ["Listener", "Server", "listen"]
 
 _BACKLOG: Final = 128
 """Connections that may wait to be accepted; asyncio reports each of them when the process is out of open files."""
 _IDLE: Final = 75
 """Seconds that an idle connection is kept."""
+_REQUEST_WITHIN: Final = 20
+"""Seconds that a request has to arrive whole, head and body; whoever sends slower is cut off."""
+_TAKEN_WITHIN: Final = 20
+"""Seconds that a peer has to take an answer when it is the last, or too long to wait in the connection's buffer."""
 _GRACE: Final = 0.4
 """Seconds that answers have to end by themselves when the server stops."""
 _POLL: Final = 0.005
 """Seconds between two looks whether they have."""
 
 
-def listen(host: str, port: int) -> socket.socket:
+class Listener(socket.socket):
+    """A listening socket that knows which of the sockets it gave away are open.
+
+    Asyncio tells nobody of a connection before its TLS handshake is done, and so nobody could end it.
+    """
+
+    def __init__(self, listening: socket.socket) -> None:
+        # Asyncio sets TCP_NODELAY only where a socket names its protocol, which create_server leaves out, and accepted
+        # ones inherit that. Without it head and body of an answer go out 40 ms apart: Nagle against the peer's delayed
+        # ack.
+        super().__init__(listening.family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=listening.detach())
+        self._accepted = weakref.WeakSet[socket.socket]()
+
+    @property
+    def accepted(self) -> list[socket.socket]:
+        """The accepted sockets that are open."""
+        return [item for item in self._accepted if item.fileno() >= 0]
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept a connection."""
+        accepted, address = super().accept()
+        self._accepted.add(accepted)
+        return accepted, address
+
+
+def listen(host: str, port: int) -> Listener:
     """Open a listening socket.
 
     Raises:
@@ -41,9 +74,7 @@ def listen(host: str, port: int) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    # Asyncio sets TCP_NODELAY only where a socket names its protocol, which create_server leaves out, and accepted ones
-    # inherit that. Without it head and body of an answer go out 40 ms apart: Nagle against the peer's delayed ack.
-    return socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=listener.detach())
+    return Listener(listener)
 
 
 class Server:
@@ -53,13 +84,20 @@ class Server:
         make_app: Makes the application, which is not told of start and stop; given a way to cut the connection that a
             request came by, as ASGI has none to part with a peer that does not read.
         listener: The socket; the server closes it.
+        ssl_context: For HTTPS; None for HTTP.
     """
 
-    def __init__(self, make_app: Callable[[Callable[[Scope], None]], ASGIApp], listener: socket.socket) -> None:
+    def __init__(
+        self,
+        make_app: Callable[[Callable[[Scope], None]], ASGIApp],
+        listener: Listener,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
         self._listener = listener
         self._stopped = anyio.Event()
         config = _Config(
-            make_app(self._drop),
+            _refuse_two_lengths(make_app(self._drop)),
             http=_Protocol,  # the same everywhere: the default depends on what else is installed
             ws="none",
             lifespan="off",
@@ -69,7 +107,7 @@ class Server:
             server_header=False,
             timeout_keep_alive=_IDLE,
         )
-        self._uvicorn = _Uvicorn(config)
+        self._uvicorn = _Uvicorn(config, listener, ssl_context)
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Serve until stopped or cancelled; the task counts as started when connections are accepted."""
@@ -101,9 +139,31 @@ class _Config(uvicorn.Config):
         self.loaded_app = self.app
 
 
-class _Protocol(H11Protocol):
-    """HTTP/1.1 without an access log: a token may stand in a query.
+def _refuse_two_lengths(app: ASGIApp) -> ASGIApp:
+    """Turn away a request that is chunked and has a length as well, and what came behind it.
 
+    Whoever stands in front may have gone by the other one, and take for a body what is a request here.
+    """
+
+    async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+        answers = app
+        if {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
+            answers = _refusal("A request has Content-Length or Transfer-Encoding, not both")
+        await answers(scope, receive, send)
+
+    return respond
+
+
+def _refusal(message: str) -> Response:
+    """Refuse, in the newest version, what is not HTTP; how the connection goes on cannot be known, so it ends."""
+    refusal = Refusal(HTTPStatus.BAD_REQUEST, message, headers={"connection": "close"})
+    return refusal.answer(DIALECTS[VERSIONS[-1]].status_field)
+
+
+class _Protocol(H11Protocol):
+    """HTTP/1.1 for peers that have only so much time, to send a request and to take its answer.
+
+    Without an access log: a token may stand in a query.
     Uvicorn's own switch takes the log from every other server of the process, and yields to whoever adds a handler.
     """
 
@@ -111,6 +171,54 @@ class _Protocol(H11Protocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(*args, **kwargs)
         self.access_log = False
+        self._to_send: asyncio.TimerHandle | None = None
+        self._to_take: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._watch()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._to_send = self._let_run(self._to_send, None)
+        self._to_take = self._let_run(self._to_take, None)
+
+    def _watch(self) -> None:
+        """Let the peer's time run, however many pieces a request comes in, or stop it."""
+        is_closing = self.transport.is_closing()
+        state = self.conn.their_state
+        # Between two requests uvicorn's own timer runs, until the next one begins.
+        sends = state is h11.SEND_BODY or (state is h11.IDLE and self.timeout_keep_alive_task is None)
+        self._to_send = self._let_run(self._to_send, _REQUEST_WITHIN if sends and not is_closing else None)
+        self._to_take = self._let_run(self._to_take, _TAKEN_WITHIN if is_closing or self.flow.write_paused else None)
+
+    def _let_run(self, timer: asyncio.TimerHandle | None, seconds: float | None) -> asyncio.TimerHandle | None:
+        if timer is None:
+            return None if seconds is None else self.loop.call_later(seconds, self.transport.abort)
+        if seconds is None:
+            timer.cancel()
+            return None
+        return timer
 
     def _unsupported_upgrade_warning(self) -> None:
         """Answer as if no upgrade was asked for, which is allowed; uvicorn's own advises to install other packages."""
@@ -118,10 +226,9 @@ class _Protocol(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP as any other request; uvicorn's own answers in plain text."""
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:  # else an answer is on its way already
-            refusal = Refusal(HTTPStatus.BAD_REQUEST, msg).answer(DIALECTS[VERSIONS[-1]].status_field)
-            headers = [*refusal.raw_headers, (b"connection", b"close")]
+            refusal = _refusal(msg)
             for event in (
-                h11.Response(status_code=refusal.status_code, headers=headers, reason=b"Bad Request"),
+                h11.Response(status_code=refusal.status_code, headers=refusal.raw_headers, reason=b"Bad Request"),
                 h11.Data(data=bytes(refusal.body)),
                 h11.EndOfMessage(),
             ):
@@ -135,8 +242,10 @@ class _Protocol(H11Protocol):
 class _Uvicorn(uvicorn.Server):
     """Uvicorn that says when it has started, ends at once, and leaves the signals to the program that it runs in."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, listener: Listener, ssl_context: ssl.SSLContext | None) -> None:
         super().__init__(config)
+        self._listener = listener
+        self._ssl_context = ssl_context
         self.task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
         self.woken = anyio.Event()
         self.servers = []  # uvicorn has none before it has started
@@ -147,6 +256,7 @@ class _Uvicorn(uvicorn.Server):
         return [item for item in self.server_state.connections if isinstance(item, _Protocol)]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.config.ssl = self._ssl_context  # uvicorn itself makes one, from files
         await super().startup(sockets)
         self.task_status.started()
 
@@ -170,6 +280,10 @@ class _Uvicorn(uvicorn.Server):
             server.close()
         for connection in self.connections:
             connection.transport.abort()
+        await asyncio.sleep(0)  # lets what was accepted a moment ago have its transport, which closes the socket
+        for accepted in self._listener.accepted:
+            with contextlib.suppress(OSError):  # not connected any more
+                accepted.shutdown(socket.SHUT_RDWR)
         await self._wait_until_empty()
 
     @contextlib.contextmanager
@@ -179,5 +293,5 @@ class _Uvicorn(uvicorn.Server):
     async def _wait_until_empty(self) -> None:
         state = self.server_state
         with anyio.move_on_after(_GRACE, shield=True):
-            while state.connections or state.tasks:  # noqa: ASYNC110 - uvicorn tells nobody
+            while state.connections or state.tasks or self._listener.accepted:  # noqa: ASYNC110 - uvicorn tells nobody
                 await anyio.sleep(_POLL)

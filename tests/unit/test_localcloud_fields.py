@@ -2,13 +2,14 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from http import HTTPStatus
 from typing import TypeVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.requests import Request
 
 from littlebits_async.localcloud import fields
 from littlebits_async.localcloud.answers import Refusal
@@ -41,6 +42,30 @@ def value_or_4xx(read: Callable[[], T]) -> T | None:
 def test_any_body_is_fields_or_refused(body: bytes, content_type: str) -> None:
     found = value_or_4xx(lambda: fields.unwrap(fields.parse(body, content_type)))
     assert all(isinstance(name, str) for name in found or {})
+
+
+@pytest.mark.parametrize("content", ['{"percent":5}', "percent=5"])
+@pytest.mark.parametrize("content_type", ["", "application/json", "application/x-www-form-urlencoded"])
+def test_a_byte_order_mark_is_no_part_of_a_body(content: str, content_type: str) -> None:
+    if content_type != "application/json" or content.startswith("{"):
+        assert str(fields.parse(content.encode("utf-8-sig"), content_type)["percent"]) == "5"
+
+
+@pytest.mark.asyncio
+async def test_what_is_left_of_too_long_a_body_is_closed_at_once() -> None:
+    closed: list[bool] = []
+
+    class Endless(Request):
+        async def stream(self) -> AsyncGenerator[bytes, None]:
+            try:
+                while True:
+                    yield b"x" * 1000
+            finally:
+                closed.append(True)
+
+    with pytest.raises(Refusal) as caught:
+        await fields.read(Endless({"type": "http", "headers": []}))
+    assert (caught.value.status, closed) == (413, [True])
 
 
 @given(JSON | st.text(alphabet="0123456789.eE+-_ naif\u0663"))

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,12 +13,12 @@ from littlebits_async.localcloud.storage import (
     HISTORY,
     DeliveryRecord,
     DeviceRecord,
-    NewDelivery,
     StorageError,
     Store,
     SubscriptionRecord,
     TokenRecord,
 )
+from littlebits_async.localcloud.storage._notes import Notes
 from littlebits_async.localcloud.storage._writer import Writer
 
 pytestmark = pytest.mark.asyncio
@@ -41,8 +42,11 @@ async def opened(store: Store, *, alone: bool = True) -> AsyncGenerator[Store, N
 
 
 async def add_deliveries(store: Store, item: SubscriptionRecord, *bodies: bytes) -> list[int]:
-    numbers = await store.add_deliveries([NewDelivery(item.id, "amplitude", body) for body in bodies])
-    return [number for number in numbers if number is not None]
+    made = [DeliveryRecord(store.new_number(), item.id, "amplitude", body) for body in bodies]
+    for delivery in made:
+        store.note_delivery(delivery)
+    await store.flush()
+    return [delivery.id for delivery in made]
 
 
 async def test_all_is_there_again(path: Path | None) -> None:
@@ -150,12 +154,14 @@ async def test_a_delivery_is_settled(path: Path | None) -> None:
         await store.delivered(first)
         (kept,) = (await store.load()).subscriptions
         assert (kept.failures, kept.retry_ms) == (0, 0)
-        await store.add_deliveries([NewDelivery(item.id, "amplitude", b"4", replaces=(numbers[1],), dropped=1)])
+        fourth = DeliveryRecord(store.new_number(), item.id, "amplitude", b"4")
+        store.note_delivery(fourth, replaces=[numbers[1]], dropped=1)
+        assert await store.flush() == fourth.id
         snapshot = await store.load()
         assert [delivery.body for delivery in snapshot.deliveries] == [b"3", b"4"]
         assert snapshot.subscriptions[0].dropped == 1
         await store.remove_subscriptions([item.id])
-        assert await store.add_deliveries([NewDelivery(item.id, "amplitude", b"5")]) == [None]
+        await add_deliveries(store, item, b"5")  # to nobody
         snapshot = await store.load()
         assert snapshot.subscriptions == ()
         assert snapshot.deliveries == ()
@@ -211,6 +217,89 @@ async def test_a_note_that_cannot_be_kept_is_logged(tmp_path: Path, caplog: pyte
         store.note_input("nobody's", 1, 2)  # no such device
         assert await store.inputs("nobody's") == []
     assert "FOREIGN KEY" in caplog.text
+
+
+async def test_notes_go_to_disk_together_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(Store(tmp_path / "cloud.db")) as store:
+        await store.save_device(BIT, now_ms=0)
+        item = await store.save_subscription(HOOK)
+        write, is_full = Notes.write, True
+
+        def write_all_and_fail(notes: Notes, db: sqlite3.Connection) -> None:
+            write(notes, db)
+            if is_full:
+                raise sqlite3.OperationalError("database or disk is full")
+
+        monkeypatch.setattr(Notes, "write", write_all_and_fail)
+        numbers = [store.new_number() for _ in range(4)]
+        for number in numbers[:3]:
+            store.note_input("b1", number, 500)
+            store.note_level("b1", "active", held=False)
+            store.note_delivery(DeliveryRecord(number, item.id, "amplitude", b"%d" % number), replaces=[number - 1])
+            with pytest.raises(StorageError, match="full"):
+                await store.flush()
+            kept = await store.load()
+            assert (kept.deliveries, kept.devices[0].level) == ((), None)
+        store.note_delivery(DeliveryRecord(numbers[3], item.id, "connection", b"4"), dropped=2)
+        is_full = False
+        assert await store.flush() == numbers[3]
+        kept = await store.load()
+        assert [delivery.body for delivery in kept.deliveries] == [b"3", b"4"]  # what was replaced is not written
+        assert (kept.devices[0].level, kept.subscriptions[0].dropped) == ("active", 2)
+        assert [at_ms for at_ms, _ in await store.inputs("b1")] == numbers[:3]
+
+
+async def test_what_is_noted_while_one_flush_is_on_its_way_goes_with_the_next(path: Path | None) -> None:
+    async with opened(Store(path)) as store:
+        await store.save_device(BIT, now_ms=0)
+        item = await store.save_subscription(HOOK)
+        first = DeliveryRecord(store.new_number(), item.id, "amplitude", b"1")
+        store.note_delivery(first)
+        flushing = asyncio.create_task(store.flush())
+        for _ in range(3):
+            await asyncio.sleep(0)  # it has its turn, and has taken its notes
+        second = DeliveryRecord(store.new_number(), item.id, "amplitude", b"2")
+        store.note_delivery(second, replaces=[first.id])
+        assert await flushing == first.id
+        assert await store.flush() == second.id
+        assert (await store.load()).deliveries == (second,)
+
+
+async def test_no_number_is_given_twice(path: Path | None) -> None:
+    store = Store(path)
+    async with opened(store):
+        await store.save_device(BIT, now_ms=0)
+        item = await store.save_subscription(HOOK)
+        (number,) = await add_deliveries(store, item, b"1")
+        await store.delivered(DeliveryRecord(number, item.id, "amplitude", b"1"))
+    again = store if path is None else Store(path)
+    async with opened(again):
+        assert again.new_number() > number
+
+
+async def test_what_is_noted_while_it_is_closed_is_kept_when_it_is_open(path: Path | None) -> None:
+    store = Store(path)
+    async with opened(store):
+        await store.save_device(BIT, now_ms=0)
+        store.note_input("b1", 1, 100)
+    store.note_input("b1", 2, 200)
+    async with opened(store):
+        store.note_input("b1", 3, 300)
+        assert await store.inputs("b1") == [(1, 100), (2, 200), (3, 300)]
+
+
+async def test_an_opening_that_is_cancelled_leaves_nothing_behind(tmp_path: Path) -> None:
+    threads = threading.active_count()
+    for steps in range(6):
+        opening = asyncio.create_task(Store(tmp_path / "cloud.db").open())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        assert threading.active_count() == threads
+    async with opened(Store(tmp_path / "cloud.db")):
+        pass
 
 
 async def test_a_caller_that_is_cancelled_does_not_disturb_the_rest(tmp_path: Path) -> None:
@@ -285,5 +374,5 @@ async def test_a_closed_store_says_so(path: Path | None) -> None:
         with pytest.raises(RuntimeError, match="open already"):
             await store.open()
     with pytest.raises(StorageError, match="not running"):
-        store.flush()
+        await store.flush()
     await store.aclose()  # again, without effect

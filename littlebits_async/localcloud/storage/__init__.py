@@ -1,6 +1,6 @@
 """What the cloud keeps on disk."""
 
-from ._records import DeliveryRecord, DeviceRecord, NewDelivery, Snapshot, SubscriptionRecord, TokenRecord
+from ._records import DeliveryRecord, DeviceRecord, Snapshot, SubscriptionRecord, TokenRecord
 from ._store import HISTORY, Store
 from ._writer import StorageError
 
@@ -8,7 +8,6 @@ __all__ = [
     "HISTORY",
     "DeliveryRecord",
     "DeviceRecord",
-    "NewDelivery",
     "Snapshot",
     "StorageError",
     "Store",

@@ -2,7 +2,9 @@
 
 from attrs import frozen
 
-__all__ = ["DeliveryRecord", "DeviceRecord", "NewDelivery", "Snapshot", "SubscriptionRecord", "TokenRecord"]
+from ...amplitude import Level
+
+__all__ = ["DeliveryRecord", "DeviceRecord", "Snapshot", "SubscriptionRecord", "TokenRecord"]
 
 
 @frozen
@@ -38,6 +40,8 @@ class DeviceRecord:
         color: What its light was told to show.
         mode: How.
         light_until_ms: Until when; None without end.
+        level: Where its input stood for its webhooks, None where none was told of it.
+        held: Whether that was told as a sustain or nap.
     """
 
     id: str
@@ -49,6 +53,8 @@ class DeviceRecord:
     color: str | None = None
     mode: str | None = None
     light_until_ms: int | None = None
+    level: Level | None = None
+    held: bool = False
 
 
 @frozen(kw_only=True)
@@ -71,25 +77,6 @@ class SubscriptionRecord:
     events: tuple[str, ...]
     failures: int = 0
     retry_ms: int = 0
-    dropped: int = 0
-
-
-@frozen
-class NewDelivery:
-    """A delivery that is to be kept.
-
-    Attributes:
-        subscription_id: Whose.
-        event: What is told.
-        body: The bytes of the POST.
-        replaces: Deliveries that it takes the place of.
-        dropped: How many of those count as dropped.
-    """
-
-    subscription_id: int
-    event: str
-    body: bytes
-    replaces: tuple[int, ...] = ()
     dropped: int = 0
 
 

@@ -38,7 +38,9 @@ MIGRATIONS: Final = (
         percent_until_ms INTEGER,
         color TEXT,
         mode TEXT,
-        light_until_ms INTEGER
+        light_until_ms INTEGER,
+        level TEXT,
+        held INTEGER NOT NULL DEFAULT 0
     );
     CREATE TABLE inputs (
         device_id TEXT NOT NULL REFERENCES devices (id) ON DELETE CASCADE,

@@ -1,19 +1,35 @@
-"""`Store`: every change that the cloud answers for, and what is there when it starts."""
+"""`Store`: every change that the cloud answers for, and what is there when it starts.
+
+Two promises, which hold however the program ends:
+
+- What an awaited call has changed is on disk when it returns.
+- An input and the deliveries that follow from it are noted in one step, and go to disk in one transaction: an input
+  that is there has its webhooks, and where those are not, it is not either. Notes wait half a second at most, and those
+  of webhooks, with all noted before, not at all.
+"""
 
 import asyncio
+import contextlib
 import functools
 import json
+import logging
 import os
 import sqlite3
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Coroutine, Iterable
+from typing import Any, Final
 
+import anyio
+
+from ...amplitude import Level
 from ...signatures import new_secret
-from ._records import DeliveryRecord, DeviceRecord, NewDelivery, Snapshot, SubscriptionRecord, TokenRecord
+from ._notes import Notes
+from ._records import DeliveryRecord, DeviceRecord, Snapshot, SubscriptionRecord, TokenRecord
 from ._schema import migrate
 from ._writer import StorageError, Writer
 
 __all__ = ["HISTORY", "Store"]
+
+logger: Final = logging.getLogger(__name__)
 
 HISTORY: Final = 1000
 """Inputs kept of each device, the newest."""
@@ -29,8 +45,8 @@ _PRAGMAS: Final = (
 class Store:
     """The cloud's database, a file or in memory; the same code serves both.
 
-    What an awaited call has changed is on disk when it returns; if it raises `StorageError`, nothing was changed. A
-    store in memory has everything again when it is opened again.
+    If an awaited call raises `StorageError`, nothing was changed. A store in memory has everything again when it is
+    opened again.
 
     Args:
         path: The file; None for memory.
@@ -42,7 +58,9 @@ class Store:
         self._writer: Writer | None = None
         self._lock: sqlite3.Connection | None = None
         self._slots: dict[str, int] = {}
-        self._inputs: list[tuple[str, int, int, int]] = []
+        self._newest = 0
+        self._notes = Notes()
+        self._flushing = anyio.Lock()
 
     async def open(self, *, alone: bool = True) -> None:
         """Open the database, and make it or bring it up to date where needed.
@@ -58,24 +76,31 @@ class Store:
         writer = Writer(functools.partial(self._connect, alone=alone))
         try:
             await writer.opened()
-            self._slots = await writer.run(_newest_slots)
+            # What was noted while it was closed goes in front.
+            self._slots = await writer.run(_newest_slots) | dict(self._notes.inputs.keys())
+            self._newest = max(self._newest, await writer.run(_newest_delivery))
         except BaseException as error:
-            await asyncio.shield(writer.aclose())
+            await _to_the_end(writer.aclose())
             self._unlock()
             if isinstance(error, sqlite3.Error | OSError | StorageError):
-                raise StorageError(f"{self._path}: {error}") from error
+                raise StorageError(f"{self._path}: {getattr(error, 'strerror', None) or error}") from error
             raise
         self._writer = writer
 
     async def aclose(self) -> None:
-        """Keep what is noted, and close the database."""
-        writer, self._writer = self._writer, None
-        if writer is None:
-            return
-        self._flush(writer)
+        """Keep what is noted, and close the database; whoever cancels waits for that."""
+        if self._writer is not None:
+            await _to_the_end(self._close(self._writer))
+
+    async def _close(self, writer: Writer) -> None:
+        try:
+            await self.flush()
+        except StorageError as error:
+            logger.error("the newest inputs and webhooks are lost: %s", error)  # noqa: TRY400 - it says all
+        self._writer = None
         if self._path is None:
             # The thread that owns the connection ends with it: what it holds goes on as bytes.
-            writer.post(self._serialize)
+            self._kept = await writer.run(lambda db: db.serialize())
         await writer.aclose()
         self._unlock()
 
@@ -86,6 +111,14 @@ class Store:
     async def changed_elsewhere(self) -> int:
         """Return a number that changes when another program has changed the database."""
         return await self._open.run(lambda db: int(db.execute("PRAGMA data_version").fetchone()[0]))
+
+    async def check(self) -> None:
+        """Write to the database, and leave it as it is.
+
+        Raises:
+            StorageError: It does not keep what it is told.
+        """
+        await self._open.run(_write_nothing_new)
 
     # Users and tokens
 
@@ -173,26 +206,88 @@ class Store:
             )
         )
 
-    # Inputs
+    # Inputs and deliveries
 
     def note_input(self, device_id: str, timestamp_ms: int, absolute: int) -> None:
-        """Note an input; it is on disk with the next `flush`, or the next deliveries."""
-        slot = (self._slots.get(device_id, -1) + 1) % HISTORY
-        self._slots[device_id] = slot
-        self._inputs.append((device_id, slot, timestamp_ms, absolute))
+        """Note an input; it is on disk with the next `flush`."""
+        slot = self._slots[device_id] = (self._slots.get(device_id, -1) + 1) % HISTORY
+        self._notes.inputs[device_id, slot] = (timestamp_ms, absolute)
 
-    def flush(self) -> None:
-        """Send noted inputs to the disk, without waiting."""
-        self._flush(self._open)
+    def note_level(self, device_id: str, level: Level | None, *, held: bool) -> None:
+        """Note where an input stands, and whether that was told as a sustain or nap."""
+        self._notes.levels[device_id] = (level, held)
+
+    def new_number(self) -> int:
+        """Give the number of a delivery that is noted in the same step; they grow, and none is given twice."""
+        self._newest += 1
+        return self._newest
+
+    def note_delivery(self, delivery: DeliveryRecord, *, replaces: Iterable[int] = (), dropped: int = 0) -> None:
+        """Note a delivery that is to be made.
+
+        Args:
+            delivery: With a new number.
+            replaces: The numbers of those that it takes the place of.
+            dropped: How many of these count as dropped.
+        """
+        for number in replaces:
+            self._notes.remove(number)
+        self._notes.deliveries[delivery.id] = delivery
+        if dropped:
+            self._notes.dropped[delivery.subscription_id] += dropped
+
+    async def flush(self) -> int:
+        """Bring what is noted to disk, all of it or nothing; what could not be kept stays noted.
+
+        Returns:
+            The number of the newest delivery that is on disk.
+        """
+        async with self._flushing:  # one after the other, so that none goes by what is noted again
+            writer, notes, newest = self._open, self._notes, self._newest
+            if notes:
+                self._notes = Notes()
+                try:
+                    with anyio.CancelScope(shield=True):
+                        await writer.run(notes.write)
+                except StorageError:
+                    notes.add(self._notes)
+                    self._notes = notes
+                    raise
+                except sqlite3.Error:  # a device that was never kept: it would fail for ever
+                    logger.exception("inputs and webhooks that cannot be kept are lost")
+            return newest
 
     async def inputs(self, device_id: str) -> list[tuple[int, int]]:
         """List a device's inputs that are kept, the oldest first: time in milliseconds, and 0 to 1023."""
-        self.flush()
+        await self.flush()
         return await self._open.run(
             lambda db: db.execute(
                 "SELECT timestamp_ms, absolute FROM inputs WHERE device_id = ? ORDER BY timestamp_ms", (device_id,)
             ).fetchall()
         )
+
+    async def delivered(self, delivery: DeliveryRecord) -> None:
+        """Forget a delivery that arrived, and the failures before it."""
+
+        def settle(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM deliveries WHERE id = ?", (delivery.id,))
+            db.execute("UPDATE subscriptions SET failures = 0, retry_ms = 0 WHERE id = ?", (delivery.subscription_id,))
+
+        await self._open.run(settle)
+
+    async def failed(self, delivery: DeliveryRecord, *, failures: int, retry_ms: int, failure: str) -> None:
+        """Keep that a delivery failed, and before when none is tried."""
+
+        def settle(db: sqlite3.Connection) -> None:
+            db.execute(
+                "UPDATE deliveries SET attempts = attempts + 1, failure = ? WHERE id = ?", (failure, delivery.id)
+            )
+            db.execute(
+                "UPDATE subscriptions SET failures = ?, retry_ms = ? WHERE id = ?",
+                (failures, retry_ms, delivery.subscription_id),
+            )
+
+        await self._open.run(settle)
 
     # Subscriptions
 
@@ -222,46 +317,6 @@ class Store:
         rows = [(number,) for number in ids]
         await self._open.run(lambda db: db.executemany("DELETE FROM subscriptions WHERE id = ?", rows))
 
-    # Deliveries
-
-    async def add_deliveries(self, items: Iterable[NewDelivery]) -> list[int | None]:
-        """Keep deliveries, together with the inputs noted so far.
-
-        Returns:
-            Their numbers, None where the subscription is gone.
-        """
-        wanted = list(items)
-        inputs = self._take_inputs()
-
-        def add(db: sqlite3.Connection) -> list[int | None]:
-            _add_inputs(db, inputs)
-            return [_add_delivery(db, item) for item in wanted]
-
-        return await self._open.run(add)
-
-    async def delivered(self, delivery: DeliveryRecord) -> None:
-        """Forget a delivery that arrived, and the failures before it."""
-
-        def settle(db: sqlite3.Connection) -> None:
-            db.execute("DELETE FROM deliveries WHERE id = ?", (delivery.id,))
-            db.execute("UPDATE subscriptions SET failures = 0, retry_ms = 0 WHERE id = ?", (delivery.subscription_id,))
-
-        await self._open.run(settle)
-
-    async def failed(self, delivery: DeliveryRecord, *, failures: int, retry_ms: int, failure: str) -> None:
-        """Keep that a delivery failed, and before when none is tried."""
-
-        def settle(db: sqlite3.Connection) -> None:
-            db.execute(
-                "UPDATE deliveries SET attempts = attempts + 1, failure = ? WHERE id = ?", (failure, delivery.id)
-            )
-            db.execute(
-                "UPDATE subscriptions SET failures = ?, retry_ms = ? WHERE id = ?",
-                (failures, retry_ms, delivery.subscription_id),
-            )
-
-        await self._open.run(settle)
-
     # How
 
     @property
@@ -278,6 +333,9 @@ class Store:
         else:
             if alone:
                 self._lock = _lock(f"{self._path}-serving")
+            with contextlib.suppress(FileExistsError):  # then its permissions are somebody's choice
+                # Nobody else's to read, for the secrets of webhooks stand in it; SQLite's other files do as this one.
+                os.close(os.open(self._path, os.O_CREAT | os.O_EXCL, 0o600))
             connection = sqlite3.connect(self._path, isolation_level=None)
         try:
             for pragma in _PRAGMAS:
@@ -288,21 +346,23 @@ class Store:
             raise
         return connection
 
-    def _serialize(self, connection: sqlite3.Connection) -> None:
-        self._kept = connection.serialize()
-
     def _unlock(self) -> None:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
-    def _take_inputs(self) -> list[tuple[str, int, int, int]]:
-        inputs, self._inputs = self._inputs, []
-        return inputs
 
-    def _flush(self, writer: Writer) -> None:
-        if inputs := self._take_inputs():
-            writer.post(lambda db: _add_inputs(db, inputs))
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Have work done, and only then be cancelled: a thread or a lock is not left behind."""
+    task, cancelled = asyncio.create_task(work), None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    task.result()
+    if cancelled is not None:
+        raise cancelled
 
 
 def _lock(path: str) -> sqlite3.Connection:
@@ -310,32 +370,22 @@ def _lock(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
     try:
         connection.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
         connection.close()
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
         raise StorageError("another cloud serves this database") from None
     return connection
 
 
+def _write_nothing_new(db: sqlite3.Connection) -> None:
+    # SQLite writes the page that this stands on even where the number is the same.
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    db.execute(f"PRAGMA user_version = {version}")
+
+
 def _ensure_user(db: sqlite3.Connection, user_id: int, now_ms: int) -> None:
     db.execute("INSERT INTO users VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (user_id, new_secret(), now_ms))
-
-
-def _add_inputs(db: sqlite3.Connection, inputs: list[tuple[str, int, int, int]]) -> None:
-    db.executemany("INSERT OR REPLACE INTO inputs VALUES (?, ?, ?, ?)", inputs)
-
-
-def _add_delivery(db: sqlite3.Connection, item: NewDelivery) -> int | None:
-    db.executemany("DELETE FROM deliveries WHERE id = ?", [(number,) for number in item.replaces])
-    if item.dropped:
-        db.execute("UPDATE subscriptions SET dropped = dropped + ? WHERE id = ?", (item.dropped, item.subscription_id))
-    row = db.execute(
-        """
-        INSERT INTO deliveries (subscription_id, event, body)
-        SELECT id, ?, ? FROM subscriptions WHERE id = ? RETURNING id
-        """,
-        (item.event, item.body, item.subscription_id),
-    ).fetchone()
-    return None if row is None else int(row[0])
 
 
 def _newest_slots(db: sqlite3.Connection) -> dict[str, int]:
@@ -344,6 +394,12 @@ def _newest_slots(db: sqlite3.Connection) -> dict[str, int]:
         device_id: slot
         for device_id, slot, _ in db.execute("SELECT device_id, slot, max(timestamp_ms) FROM inputs GROUP BY device_id")
     }
+
+
+def _newest_delivery(db: sqlite3.Connection) -> int:
+    # SQLite's own note of it, which knows of those that are gone as well.
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'deliveries'").fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def _tokens(db: sqlite3.Connection) -> list[TokenRecord]:
@@ -370,7 +426,8 @@ def _subscription(row: tuple[int, str, str, str, int, int, int]) -> Subscription
 def _load(db: sqlite3.Connection) -> Snapshot:
     devices = db.execute(
         """
-        SELECT id, label, user_id, input_interval_ms, percent, percent_until_ms, color, mode, light_until_ms
+        SELECT id, label, user_id, input_interval_ms, percent, percent_until_ms, color, mode, light_until_ms, level,
+               held
         FROM devices ORDER BY number
         """
     )
@@ -393,8 +450,22 @@ def _load(db: sqlite3.Connection) -> Snapshot:
                 color=color,
                 mode=mode,
                 light_until_ms=light_until_ms,
+                level=level,
+                held=bool(held),
             )
-            for device_id, label, user_id, interval, percent, percent_until_ms, color, mode, light_until_ms in devices
+            for (
+                device_id,
+                label,
+                user_id,
+                interval,
+                percent,
+                percent_until_ms,
+                color,
+                mode,
+                light_until_ms,
+                level,
+                held,
+            ) in devices
         ),
         subscriptions=tuple(_subscription(row) for row in subscriptions),
         deliveries=tuple(DeliveryRecord(*row) for row in deliveries),

@@ -75,15 +75,6 @@ class Writer:
         self._put(_Task(job, functools.partial(self._settle, future)))
         return await future
 
-    def post(self, job: Job[object]) -> None:
-        """Run a job that nobody waits for; its failure is logged."""
-
-        def done(_: object, error: Exception | None) -> None:
-            if error is not None:
-                logger.error("the database did not keep a note: %s", error)
-
-        self._put(_Task(job, done))
-
     async def aclose(self) -> None:
         """Finish what was given, and close the database."""
         if not self._closed:
@@ -151,9 +142,7 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - a full disk, a lock: nothing of this was kept, nobody is told it was
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            failure = StorageError(f"the database did not keep a change: {error}")
-            failure.__cause__ = error
-            outcomes = [(None, failure)] * len(tasks)
+            outcomes = [(None, _not_kept(error))] * len(tasks)
         for task, (value, failed) in zip(tasks, outcomes, strict=True):
             task.done(value, failed)
 
@@ -168,6 +157,12 @@ def _attempt(connection: sqlite3.Connection, job: Job[Any]) -> tuple[Any, Except
         if not connection.in_transaction:
             raise  # SQLite rolled everything back, as it does on a full disk
         connection.execute("ROLLBACK TO job")
-        failure = error
+        failure = _not_kept(error) if isinstance(error, sqlite3.OperationalError) else error
     connection.execute("RELEASE job")
     return value, failure
+
+
+def _not_kept(error: Exception) -> StorageError:
+    failure = StorageError(f"the database did not keep a change: {error}")
+    failure.__cause__ = error
+    return failure

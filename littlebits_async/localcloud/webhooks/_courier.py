@@ -1,4 +1,8 @@
-"""Keeps deliveries and sends them: one at a time to each subscriber, many subscribers at once."""
+"""Sends deliveries once they are on disk: one at a time to each subscriber, many subscribers at once.
+
+A delivery is told at least once. It is forgotten when its subscriber has said 200 and that is on disk; where the cloud
+is killed in between, it is sent again, with the same ``webhook-id``.
+"""
 
 import logging
 import time
@@ -7,135 +11,208 @@ from typing import Final
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
+from attrs import define, frozen
 
 from ..storage import DeliveryRecord, StorageError, Store, SubscriptionRecord
 from ._outbox import Outbox
 from ._poster import DeliveryError, Poster
 
-__all__ = ["Courier"]
+__all__ = ["Backlog", "Courier"]
 
 logger: Final = logging.getLogger(__name__)
 
+_MOST_AT_ONCE: Final = 256
+"""Deliveries on their way; more wait for their turn, which does not count as the time of a subscriber."""
 _LONGEST_SLEEP: Final = 60.0
 """Seconds; the waits are by the wall clock, which may be set."""
+_KEEP_AGAIN_AFTER: Final = 1.0
+"""Seconds, where the disk took nothing."""
+_TELL_EVERY: Final = 100
+"""Dropped deliveries between two lines of the log."""
+
+
+@frozen
+class Backlog:
+    """How a subscription to a URL fares.
+
+    Attributes:
+        publisher_id: The bit.
+        url: Who is told.
+        waiting: How many deliveries wait.
+        failures: How often in a row one failed.
+        retry_ms: Unix time in milliseconds before which none is tried.
+        dropped: How many were dropped, since the subscription was made, because a thousand waited.
+    """
+
+    publisher_id: str
+    url: str
+    waiting: int
+    failures: int
+    retry_ms: int
+    dropped: int
+
+
+@define(eq=False)
+class _Route:
+    """The way to one subscriber.
+
+    Attributes:
+        outbox: What waits.
+        secret: What it is signed with.
+        scope: Of the task that sends, where there is one.
+        pause: Of its waiting.
+    """
+
+    outbox: Outbox
+    secret: str
+    scope: anyio.CancelScope | None = None
+    pause: anyio.CancelScope | None = None
 
 
 class Courier:
     """The deliveries of all subscriptions to URLs.
 
     Args:
-        store: Keeps them; what is offered is sent once it is kept.
+        store: Keeps them.
         poster: Sends one.
-        find_secret: Finds what the deliveries of a subscription are signed with.
-        give_up: Deletes a subscription that failed once too often.
+        give_up: Deletes a subscription that failed once too often, and has it removed here.
         clock_ms: The wall clock, in milliseconds.
+        sleep: Lets so many seconds of that clock pass.
     """
 
     def __init__(
         self,
         store: Store,
         poster: Poster,
-        find_secret: Callable[[SubscriptionRecord], Awaitable[str]],
         give_up: Callable[[SubscriptionRecord], Awaitable[None]],
+        *,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
         self._store = store
         self._poster = poster
-        self._find_secret = find_secret
         self._give_up = give_up
         self._clock_ms = clock_ms
-        self._outboxes: dict[int, Outbox] = {}
-        self._scopes: dict[int, anyio.CancelScope] = {}
-        self._offers: list[tuple[int, str, bytes]] = []
+        self._sleep = sleep
+        self._routes: dict[int, _Route] = {}
+        self._kept = 0
         self._offered = anyio.Event()
+        self._offered_to = set[int]()
+        self._turns = anyio.Semaphore(_MOST_AT_ONCE)
         self._group: anyio.abc.TaskGroup | None = None
 
-    def waiting(self, subscription_id: int) -> int:
-        """Count what waits for a subscriber."""
-        outbox = self._outboxes.get(subscription_id)
-        return 0 if outbox is None else len(outbox)
+    @property
+    def backlogs(self) -> list[Backlog]:
+        """How all subscriptions fare."""
+        return [
+            Backlog(
+                item.publisher_id, item.subscriber_id, len(route.outbox), item.failures, item.retry_ms, item.dropped
+            )
+            for route in self._routes.values()
+            for item in [route.outbox.subscription]
+        ]
 
-    def add(self, subscription: SubscriptionRecord, waiting: Iterable[DeliveryRecord] = ()) -> None:
-        """Serve a subscription, a new one or a changed one."""
-        known = self._outboxes.get(subscription.id)
-        if known is not None:
-            known.subscription = subscription
-            self._cancel(subscription.id)  # it may be waiting for a time that holds no more
-        else:
-            self._outboxes[subscription.id] = Outbox(subscription, waiting)
-        self._send(subscription.id)
+    def add(self, subscription: SubscriptionRecord, secret: str, waiting: Iterable[DeliveryRecord] = ()) -> None:
+        """Serve a subscription.
+
+        Args:
+            subscription: Which.
+            secret: What its deliveries are signed with.
+            waiting: What waits for it on disk.
+        """
+        self._routes[subscription.id] = _Route(Outbox(subscription, waiting), secret)
+
+    def renew(self, subscription_id: int) -> None:
+        """Forget a subscription's failures, and try at once what waits."""
+        route = self._routes[subscription_id]
+        route.outbox.renew()
+        if route.pause is not None:
+            route.pause.cancel()
 
     def remove(self, subscription_id: int) -> None:
         """Serve a subscription no more; what waits is not sent."""
-        self._outboxes.pop(subscription_id, None)
-        self._cancel(subscription_id)
+        route = self._routes.pop(subscription_id)
+        if route.scope is not None:
+            route.scope.cancel()
 
     def offer(self, subscription_id: int, event: str, body: bytes) -> None:
-        """Have something told; never waits."""
-        self._offers.append((subscription_id, event, body))
+        """Have something told; never waits. It is noted in the step that noted what it tells of, if any."""
+        outbox = self._routes[subscription_id].outbox
+        delivery = DeliveryRecord(self._store.new_number(), subscription_id, event, body)
+        before = outbox.subscription.dropped
+        gone = outbox.admit(delivery)
+        dropped = outbox.subscription.dropped - before
+        self._store.note_delivery(delivery, replaces=[item.id for item in gone], dropped=dropped)
+        self._offered_to.add(subscription_id)
         self._offered.set()
+        if dropped and before % _TELL_EVERY == 0:
+            logger.warning(
+                "subscription %d of device %s: too many deliveries wait, %d were dropped so far",
+                subscription_id,
+                outbox.subscription.publisher_id,
+                before + 1,
+            )
 
     async def run(self) -> None:
         """Keep what is offered, and send it, until cancelled."""
         self._offered = anyio.Event()  # belongs to the loop that runs
+        self._offered.set()
+        self._offered_to.update(self._routes)  # what was left waiting
         try:
             async with anyio.create_task_group() as self._group:
-                for subscription_id in self._outboxes:
-                    self._send(subscription_id)
                 while True:
-                    if not self._offers:
-                        self._offered = anyio.Event()
-                        await self._offered.wait()
+                    await self._offered.wait()
+                    self._offered = anyio.Event()
                     await self._keep()
         finally:
             self._group = None
-            self._scopes.clear()
+            for route in self._routes.values():
+                route.scope = route.pause = None
 
     async def _keep(self) -> None:
-        offers, self._offers = self._offers, []
-        admitted = [
-            (outbox, outbox.admit(event, body))
-            for subscription_id, event, body in offers
-            if (outbox := self._outboxes.get(subscription_id)) is not None
-        ]
+        """Bring what was offered to disk, and have it sent."""
+        offered_to, self._offered_to = self._offered_to, set[int]()
         try:
-            numbers = await self._store.add_deliveries(new for _, new in admitted)
-        except StorageError:
-            logger.exception("%d deliveries could not be kept", len(admitted))
-            return
-        for (outbox, new), number in zip(admitted, numbers, strict=True):
-            if number is not None:
-                outbox.admitted(DeliveryRecord(number, new.subscription_id, new.event, new.body))
-                self._send(new.subscription_id)
+            self._kept = await self._store.flush()
+        except StorageError as error:
+            logger.error("webhooks wait until they can be kept: %s", error)  # noqa: TRY400 - it says all
+            await anyio.sleep(_KEEP_AGAIN_AFTER)
+            self._offered_to |= offered_to
+            self._offered.set()
+        else:
+            for number in offered_to & self._routes.keys():
+                self._start(self._routes[number])
 
-    def _send(self, subscription_id: int) -> None:
+    def _start(self, route: _Route) -> None:
         """Have somebody send what waits, unless somebody does."""
-        outbox = self._outboxes.get(subscription_id)
-        if self._group is None or outbox is None or outbox.head is None or subscription_id in self._scopes:
-            return
-        scope = self._scopes[subscription_id] = anyio.CancelScope()
-        self._group.start_soon(self._send_all, outbox, scope, name=f"webhooks of subscription {subscription_id}")
+        if self._group is not None and route.scope is None and self._next(route) is not None:
+            route.scope = anyio.CancelScope()
+            name = f"webhooks of subscription {route.outbox.subscription.id}"
+            self._group.start_soon(self._serve, route, route.scope, name=name)
 
-    def _cancel(self, subscription_id: int) -> None:
-        scope = self._scopes.pop(subscription_id, None)
-        if scope is not None:
-            scope.cancel()
+    def _next(self, route: _Route) -> DeliveryRecord | None:
+        """Give what is to be sent next, once it is on disk."""
+        head = route.outbox.head
+        return head if head is not None and head.id <= self._kept else None
 
-    async def _send_all(self, outbox: Outbox, scope: anyio.CancelScope) -> None:
+    async def _serve(self, route: _Route, scope: anyio.CancelScope) -> None:
+        outbox = route.outbox
         with scope:
-            while outbox.head is not None:
-                left = (outbox.retry_ms - self._clock_ms()) / 1000
-                if left > 0:
-                    await anyio.sleep(min(left, _LONGEST_SLEEP))
+            while self._next(route) is not None:
+                left = (outbox.subscription.retry_ms - self._clock_ms()) / 1000
+                if outbox.is_given_up or left > 0:
+                    with anyio.CancelScope() as route.pause:  # which a new subscription of the pair ends
+                        await (self._end(outbox) if outbox.is_given_up else self._sleep(min(left, _LONGEST_SLEEP)))
+                    route.pause = None
                 else:
-                    await self._send_one(outbox)
-        if self._scopes.get(outbox.subscription.id) is scope:
-            del self._scopes[outbox.subscription.id]
+                    async with self._turns:
+                        if self._next(route) is not None:  # a newer one may have taken its place
+                            await self._send(outbox, route.secret)
+        route.scope = None
 
-    async def _send_one(self, outbox: Outbox) -> None:
-        delivery = outbox.sending()
-        item = outbox.subscription
-        secret = await self._find_secret(item)
+    async def _send(self, outbox: Outbox, secret: str) -> None:
+        delivery, item = outbox.send(), outbox.subscription
         try:
             await self._poster.post(
                 item.subscriber_id,
@@ -146,21 +223,29 @@ class Courier:
             )
         except DeliveryError as error:
             logger.info("delivery %d of subscription %d failed: %s", delivery.id, item.id, error)
-            if not outbox.failed(self._clock_ms()):
-                logger.warning("subscription %d of device %s is given up", item.id, item.publisher_id)
-                await self._give_up(item)
-                return
-            changed = outbox.subscription
-            await self._settle(
-                self._store.failed(delivery, failures=changed.failures, retry_ms=changed.retry_ms, failure=str(error))
-            )
+            outbox.failed(self._clock_ms())
+            if not outbox.is_given_up:
+                now = outbox.subscription
+                await self._settle(
+                    self._store.failed(delivery, failures=now.failures, retry_ms=now.retry_ms, failure=str(error))
+                )
         else:
             outbox.arrived()
             await self._settle(self._store.delivered(delivery))
+
+    async def _end(self, outbox: Outbox) -> None:
+        item = outbox.subscription
+        logger.warning("subscription %d of device %s is given up", item.id, item.publisher_id)
+        try:
+            await self._give_up(item)
+            await anyio.lowlevel.checkpoint()  # where this ends, as it was removed
+        except StorageError as error:
+            logger.error("subscription %d could not be deleted: %s", item.id, error)  # noqa: TRY400 - it says all
+            await self._sleep(_LONGEST_SLEEP)
 
     @staticmethod
     async def _settle(kept: Awaitable[None]) -> None:
         try:
             await kept
-        except StorageError:  # a full disk: what is known here holds until the cloud ends
-            logger.exception("what became of a delivery could not be kept")
+        except StorageError as error:  # what is known here holds until the cloud ends
+            logger.error("what became of a delivery could not be kept: %s", error)  # noqa: TRY400 - it says all

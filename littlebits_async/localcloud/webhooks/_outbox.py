@@ -12,7 +12,7 @@ from typing import Final
 
 from attrs import evolve
 
-from ..storage import DeliveryRecord, NewDelivery, SubscriptionRecord
+from ..storage import DeliveryRecord, SubscriptionRecord
 
 __all__ = ["COALESCED", "LADDER", "MOST_WAITING", "Outbox"]
 
@@ -31,61 +31,62 @@ class Outbox:
         waiting: What waited when the cloud started.
 
     Attributes:
-        subscription: As it is kept.
+        subscription: With its failures, when the next try is due, and how many deliveries were dropped.
     """
 
     def __init__(self, subscription: SubscriptionRecord, waiting: Iterable[DeliveryRecord] = ()) -> None:
         self.subscription = subscription
         self._waiting = deque(waiting)
-        self._sending: DeliveryRecord | None = None
+        self._is_sending = False
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     @property
     def head(self) -> DeliveryRecord | None:
-        """What is to be sent next; None for nothing."""
+        """What is to be sent next, or is on its way; None for nothing."""
         return self._waiting[0] if self._waiting else None
 
     @property
-    def retry_ms(self) -> int:
-        """Before when nothing is to be sent."""
-        return self.subscription.retry_ms
+    def is_given_up(self) -> bool:
+        """Whether it failed once too often."""
+        return self.subscription.failures > len(LADDER)
 
-    def admit(self, event: str, body: bytes) -> NewDelivery:
-        """Make room for a delivery; say what it replaces. It waits from when it was kept and `admitted`."""
-        free = [item for item in self._waiting if item is not self._sending]
-        gone = [item for item in free if event == COALESCED == item.event]
-        dropped = 0
-        if len(self._waiting) - len(gone) >= MOST_WAITING:
-            gone.append(next(item for item in free if item not in gone))
-            dropped = 1
+    def admit(self, delivery: DeliveryRecord) -> list[DeliveryRecord]:
+        """Let a delivery wait, the last of all.
+
+        Returns:
+            Those that wait no more: older ones of the same kind that it takes the place of, or else the oldest, where
+            there is no more room; that one counts as dropped.
+        """
+        free = list(self._waiting)[self._is_sending :]
+        gone = [item for item in free if item.event == delivery.event == COALESCED]
+        if not gone and len(self._waiting) >= MOST_WAITING:
+            gone = free[:1]
+            self.subscription = evolve(self.subscription, dropped=self.subscription.dropped + 1)
         for item in gone:
             self._waiting.remove(item)
-        return NewDelivery(self.subscription.id, event, body, tuple(item.id for item in gone), dropped)
-
-    def admitted(self, delivery: DeliveryRecord) -> None:
-        """Let a delivery wait that was kept."""
         self._waiting.append(delivery)
+        return gone
 
-    def sending(self) -> DeliveryRecord:
-        """Take note that the head is on its way: it can no longer be replaced or dropped."""
-        self._sending = self._waiting[0]
-        return self._sending
+    def send(self) -> DeliveryRecord:
+        """Take note that the head is on its way, and give it: it can no longer be replaced or dropped."""
+        self._is_sending = True
+        return self._waiting[0]
 
     def arrived(self) -> None:
-        """The head arrived."""
+        """Take note that the head arrived."""
         self._waiting.popleft()
-        self._sending = None
-        self.subscription = evolve(self.subscription, failures=0, retry_ms=0)
+        self._is_sending = False
+        self.renew()
 
-    def failed(self, now_ms: int) -> bool:
-        """The head failed; it stays the head. Return False where that was once too often."""
-        self._sending = None
+    def failed(self, now_ms: int) -> None:
+        """Take note that the head failed; it stays the head, and waits its time, unless all `is_given_up`."""
+        self._is_sending = False
         failures = self.subscription.failures + 1
-        if failures > len(LADDER):
-            return False
-        retry_ms = now_ms + LADDER[failures - 1] * 1000
-        self._waiting[0] = evolve(self._waiting[0], attempts=self._waiting[0].attempts + 1)
-        self.subscription = evolve(self.subscription, failures=failures, retry_ms=retry_ms)
-        return True
+        wait = LADDER[failures - 1] if failures <= len(LADDER) else 0
+        self.subscription = evolve(self.subscription, failures=failures, retry_ms=now_ms + wait * 1000)
+
+    def renew(self) -> None:
+        """Forget the failures, as when it is subscribed anew."""
+        self.subscription = evolve(self.subscription, failures=0, retry_ms=0)

@@ -1,7 +1,8 @@
 """Where webhooks may go: to the internet, and to nobody's loopback, link or private network.
 
 A name is looked up here, and the very address that was checked is connected to; a name that answers differently each
-time (DNS rebinding) gains nothing.
+time (DNS rebinding) gains nothing. So a name is not looked at before it is called. A host that needs no looking up,
+an address or ``localhost``, is refused when somebody subscribes, so that the mistake is told to whom it concerns.
 """
 
 import ipaddress
@@ -12,33 +13,47 @@ from typing import Any, Final
 import anyio
 import httpcore
 
-__all__ = ["CheckedBackend", "is_public"]
+__all__ = ["CheckedBackend", "is_private_host", "is_public"]
 
+_UNICAST: Final = ipaddress.ip_network("2000::/3")
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
-
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_CONNECT_WITHIN: Final = 4.0
+"""Seconds that an address has while there are others to try."""
 
 
 def is_public(address: str) -> bool:
     """Tell whether an address is one of the internet, also where an IPv6 address stands for one of IPv4."""
     try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
+        parsed = ipaddress.ip_address(address)
     except ValueError:
         return False
-    return all(item.is_global and not item.is_multicast for item in (parsed, *_embedded(parsed)))
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if (inner := _inside(parsed)) is not None:
+            parsed = inner
+        elif parsed not in _UNICAST:  # more is called global than is routed: ::127.0.0.1, fec0::1
+            return False
+    return parsed.is_global and not parsed.is_multicast
 
 
-def _embedded(address: _Address) -> Iterable[_Address]:
-    if isinstance(address, ipaddress.IPv4Address):
-        return
-    if address.ipv4_mapped is not None:
-        yield address.ipv4_mapped
-    if address.sixtofour is not None:
-        yield address.sixtofour
-    if address.teredo is not None:
-        yield from address.teredo
+def _inside(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Find the IPv4 address that packets to an IPv6 address go to."""
     if address in _NAT64:
-        yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour
+
+
+def is_private_host(host: str) -> bool:
+    """Tell whether a host is known not to be of the internet without looking it up."""
+    host = host.rstrip(".").lower()
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        # Takes 127.1, 0x7f000001 and 2130706433 for addresses, as looking them up does.
+        host = socket.inet_ntoa(socket.inet_aton(host))
+    except OSError:
+        if ":" not in host:
+            return False
+    return not is_public(host)
 
 
 class CheckedBackend(httpcore.AsyncNetworkBackend):
@@ -64,18 +79,16 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
             found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(f"no such host: {error}") from error
-        addresses = [str(item[4][0]) for item in found]
-        public = [address for address in addresses if is_public(address)]
-        if not public:
+        addresses = [address for item in found if is_public(address := str(item[4][0]))]
+        if not addresses:
             raise httpcore.ConnectError("the host is not on the internet, and private targets are not allowed")
-        failure: Exception | None = None
-        for address in public:
+        *others, last = addresses
+        for address in others:
             try:
-                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-        assert failure is not None  # noqa: S101 - there was an address at least
-        raise failure
+                return await self._inner.connect_tcp(address, port, _CONNECT_WITHIN, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                continue
+        return await self._inner.connect_tcp(last, port, timeout, local_address, socket_options)
 
     async def connect_unix_socket(
         self,

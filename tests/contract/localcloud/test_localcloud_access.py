@@ -222,6 +222,12 @@ class TestVersions:
         elif status == 404:
             assert_refused(response, 404, "Not Found")
 
+    async def test_a_version_in_the_second_of_two_accepts(self, cloud: LocalCloud) -> None:
+        async with anonymous(cloud) as http:
+            headers = [("Accept", "text/html"), ("Accept", "application/vnd.littlebits.v1+json")]
+            response = await http.get("/devices", headers=headers)
+        assert response.json()["code"] == 401
+
     @pytest.mark.parametrize(
         "path",
         [
@@ -380,6 +386,16 @@ class TestBrowsers:
                 response = await http.options(path, headers=headers)
                 assert (response.status_code, response.content) == (204, b"")
                 assert CORS.items() <= dict(response.headers).items()
+
+    async def test_a_preflight_allows_whatever_header_a_page_sends(self, cloud: LocalCloud) -> None:
+        asked = "authorization,x-target-uri , X-Other,bad name,(\xfc),"
+        async with anonymous(cloud) as http:
+            headers = {b"Access-Control-Request-Headers": asked.encode("latin-1")}
+            response = await http.options("/v2/devices/a/output", headers=headers)
+        assert response.status_code == 204
+        always = CORS["access-control-allow-headers"]
+        assert response.headers["access-control-allow-headers"] == f"{always}, authorization, x-target-uri, X-Other"
+        assert response.headers["vary"] == "Access-Control-Request-Headers"
 
     async def test_every_answer_may_be_read(self, http: httpx.AsyncClient, bit: Bit) -> None:
         for path in ("/devices", "/ping", "/devices/none", "/nowhere"):

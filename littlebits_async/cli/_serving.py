@@ -1,0 +1,56 @@
+"""The work of ``littlebits serve``: one cloud, from its start to its end."""
+
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import anyio
+
+from ..localcloud import LocalCloud, StorageError
+from ._errors import CommandError, ExitCode
+from ._output import Printer
+from ._simulation import add_bits
+
+__all__ = ["run_cloud"]
+
+
+async def run_cloud(cloud: LocalCloud, stopped: anyio.Event, say: Printer, *, db: Path | None, simulate: int) -> None:
+    """Run a cloud until `stopped` is set, and say first where it is.
+
+    Raises:
+        CommandError: It cannot listen, or its database cannot be used.
+    """
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(cloud)
+        except (OSError, UnicodeError) as exc:  # the latter from a host that is no name
+            raise CommandError(f"cannot listen: {getattr(exc, 'strerror', None) or exc}", ExitCode.UNREACHABLE) from exc
+        except StorageError as exc:
+            raise CommandError(str(exc), ExitCode.USAGE) from exc
+        try:
+            await _introduce(cloud, say, db, simulate)
+        except StorageError as exc:
+            raise CommandError(str(exc), ExitCode.REFUSED) from exc
+
+        async def watch() -> None:
+            await cloud.wait_ended()
+            stopped.set()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watch)
+            await stopped.wait()
+            tasks.cancel_scope.cancel()
+
+
+async def _introduce(cloud: LocalCloud, say: Printer, db: Path | None, simulate: int) -> None:
+    token = None if cloud.has_tokens else await cloud.create_token()
+    bits = await add_bits(cloud, simulate)
+    say({"url": cloud.url}, f"url {cloud.url}")
+    if token is not None:
+        say({"token": token}, f"token {token}")
+    for bit in bits:
+        say({"device": {"id": bit.id, "label": bit.label}}, f"device {bit.id} {bit.label}")
+    if token is None:
+        sys.stderr.write(f"littlebits: the database has tokens; `littlebits tokens create --db {db}` makes another\n")
+    elif not say.as_json and sys.stderr.isatty():
+        sys.stderr.write("name url and token in LITTLEBITS_BASE_URL and LITTLEBITS_TOKEN; Ctrl-C ends it\n")
