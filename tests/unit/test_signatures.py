@@ -11,7 +11,7 @@ from littlebits_async.signatures import HEADERS, Secret, SignatureError, new_sec
 ID, TIME = "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W", 1674087231
 KEY = bytes(range(24))
 SECRET = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"
-OTHER = new_secret()
+OTHER = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 BODY = b'{"type":"amplitude","device_id":"000001"}'
 # printf '%s.%s.%s' ID TIME BODY | openssl dgst -sha256 -mac HMAC -macopt hexkey:000102...17 -binary | base64
 SIGNATURE = "v1,LLgNYXnPzuY5xaUj/eADm6l4o7ik0bb9jsLrKPk2VIs="
