@@ -148,8 +148,8 @@ class Api:
 
     async def update(self, call: Call) -> Response:
         """Change label and interval of a device."""
-        bit = self._bit(call)
-        await self._registry.update(bit, _update(call.body))
+        self._bit(call)  # a device that is not there is told before what is wrong with the body
+        bit = await self._registry.update(call.device_id, call.token.user_id, _update(call.body))
         return answer(self._describe(bit))
 
     async def activate(self, call: Call) -> Response:
@@ -164,7 +164,7 @@ class Api:
         """Take a device from the user."""
         bit = self._bit(call)
         before = self._describe(bit)
-        await self._registry.deactivate(bit)
+        await self._registry.deactivate(bit.id, call.token.user_id)
         return answer(before)
 
     async def output(self, call: Call) -> Response:

@@ -145,10 +145,16 @@ class Registry:
             raise Refusal(HTTPStatus.FORBIDDEN, "You do not own this device")
         return bit
 
-    async def update(self, bit: Bit, update: Update) -> None:
-        """Change a bit's settings."""
+    async def update(self, device_id: str, user_id: int, update: Update) -> Bit:
+        """Change the settings of a user's bit.
+
+        Raises:
+            Refusal: As `find` does; it may have changed hands while other changes were made.
+        """
         async with self._changing:
-            await self._change(bit, bit.user_id, update)
+            bit = self.find(device_id, user_id)
+            await self._change(bit, user_id, update)
+            return bit
 
     async def activate(self, device_id: str, user_id: int, update: Update) -> Bit:
         """Bind a bit to a user; one that was never heard of is off line until it connects.
@@ -178,12 +184,18 @@ class Registry:
                 bit.feed.refresh(anew=True)  # a reading of the last owner's is not for this one
         return bit
 
-    async def deactivate(self, bit: Bit) -> None:
-        """Take a bit from its user."""
+    async def deactivate(self, device_id: str, user_id: int) -> None:
+        """Take a bit, and its subscriptions, from its user.
+
+        Raises:
+            Refusal: As `update` does.
+        """
         async with self._changing:
+            bit = self.find(device_id, user_id)
             items = [*self.subscriptions.of_publisher(bit.id), *self.subscriptions.of_subscriber(bit.id)]
-            await self._remove(items)
-            await self._change(bit, None, Update())
+            await _to_the_end(self._store.release_device(bit.id, [item.id for item in items]))
+            bit.user_id = None
+            self._disconnect(items)
             await bit.close_streams()
 
     async def output(self, bit: Bit, percent: float, duration_ms: int) -> None:
@@ -194,11 +206,12 @@ class Registry:
 
     async def light(self, bit: Bit, light: Light, duration_ms: int) -> None:
         """Tell a bit's light what to show, and leave what is None as it is; lost when the bit is off line."""
-        if bit.is_connected:
-            before = bit.light or Light()
-            shown = Light(light.color or before.color, light.mode or before.mode)
-            await _to_the_end(self._store.save_light(bit.id, shown.color, shown.mode, _until_ms(duration_ms)))
-            bit.shine(shown, duration_ms)
+        async with self._changing:  # two may each name a half
+            if bit.is_connected:
+                before = bit.light or Light()
+                shown = Light(light.color or before.color, light.mode or before.mode)
+                await _to_the_end(self._store.save_light(bit.id, shown.color, shown.mode, _until_ms(duration_ms)))
+                bit.shine(shown, duration_ms)
 
     def subscriptions_of_user(self, user_id: int) -> list[SubscriptionRecord]:
         """List the subscriptions of a user's bits, on either side."""
@@ -314,6 +327,9 @@ class Registry:
 
     async def _remove(self, items: list[SubscriptionRecord]) -> None:
         await _to_the_end(self._store.remove_subscriptions(item.id for item in items))
+        self._disconnect(items)
+
+    def _disconnect(self, items: list[SubscriptionRecord]) -> None:
         for item in items:
             self.subscriptions.remove(item.publisher_id, item.subscriber_id)
             bit = self._bits[item.publisher_id]

@@ -146,5 +146,7 @@ class Resource:
             headers.update(self.limit.spend(token.digest))
             check_scope(token, operation.scope)
         content = await fields.read(request)
+        if operation.scope is not None:
+            token = self.tokens.authenticate(request)  # a body may take its time, and a token be revoked meanwhile
         body: Fields = fields.parse(content, request.headers.get("content-type", "")) if operation.has_body else {}
         return await operation.carry_out(Call(request, token, body))

@@ -73,7 +73,9 @@ def listen(host: str, port: int) -> Listener:
         OSError: The address cannot be had; the error says which, and why.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    # As ``0.0.0.0`` is all of IPv4, ``::`` is all there is.
+    both = host == "::" and socket.has_dualstack_ipv6()
+    listener = socket.create_server((host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both)
     return Listener(listener)
 
 

@@ -4,7 +4,6 @@ import socket
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import anyio
 import httpcore
 import pytest
 
@@ -112,11 +111,11 @@ def resolve_as(monkeypatch: pytest.MonkeyPatch, *answers: Sequence[str]) -> None
     """Let each look-up of a name have another answer, and the last one ever after."""
     left = list(answers)
 
-    async def getaddrinfo(_host: str, port: int, **_: object) -> list[tuple[Any, ...]]:
+    def getaddrinfo(_host: str, port: int, **_: object) -> list[tuple[Any, ...]]:
         found = left.pop(0) if len(left) > 1 else left[0]
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in found]
 
-    monkeypatch.setattr(anyio, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
 
 @pytest.mark.asyncio

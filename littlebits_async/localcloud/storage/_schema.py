@@ -83,7 +83,8 @@ def migrate(connection: sqlite3.Connection) -> None:
         _migrate(connection)
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # a full disk has rolled back already
+            connection.execute("ROLLBACK")
         raise
 
 

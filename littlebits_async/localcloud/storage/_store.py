@@ -59,6 +59,8 @@ class Store:
         self._lock: sqlite3.Connection | None = None
         self._slots: dict[str, int] = {}
         self._newest = 0
+        self._taken = 0
+        self._written = 0
         self._notes = Notes()
         self._flushing = anyio.Lock()
 
@@ -189,6 +191,16 @@ class Store:
 
         await self._open.run(save)
 
+    async def release_device(self, device_id: str, subscriptions: Iterable[int]) -> None:
+        """Let a device be nobody's, and forget its subscriptions, both or neither."""
+        rows = [(number,) for number in subscriptions]
+
+        def release(db: sqlite3.Connection) -> None:
+            db.executemany("DELETE FROM subscriptions WHERE id = ?", rows)
+            db.execute("UPDATE devices SET user_id = NULL WHERE id = ?", (device_id,))
+
+        await self._open.run(release)
+
     async def save_output(self, device_id: str, percent: float, until_ms: int | None) -> None:
         """Keep what a device was told to show, and until when."""
         await self._open.run(
@@ -222,6 +234,10 @@ class Store:
         self._newest += 1
         return self._newest
 
+    def is_being_written(self, number: int) -> bool:
+        """Tell whether a delivery is on its way to disk."""
+        return self._written < number <= self._taken
+
     def note_delivery(self, delivery: DeliveryRecord, *, replaces: Iterable[int] = (), dropped: int = 0) -> None:
         """Note a delivery that is to be made.
 
@@ -245,16 +261,17 @@ class Store:
         async with self._flushing:  # one after the other, so that none goes by what is noted again
             writer, notes, newest = self._open, self._notes, self._newest
             if notes:
-                self._notes = Notes()
+                self._notes, self._taken = Notes(), newest
                 try:
                     with anyio.CancelScope(shield=True):
                         await writer.run(notes.write)
                 except StorageError:
                     notes.add(self._notes)
-                    self._notes = notes
+                    self._notes, self._taken = notes, self._written
                     raise
                 except sqlite3.Error:  # a device that was never kept: it would fail for ever
                     logger.exception("inputs and webhooks that cannot be kept are lost")
+            self._written = newest
             return newest
 
     async def inputs(self, device_id: str) -> list[tuple[int, int]]:

@@ -140,8 +140,9 @@ class Writer:
             outcomes = [_attempt(connection, task.job) for task in tasks]
             connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - a full disk, a lock: nothing of this was kept, nobody is told it was
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            with contextlib.suppress(sqlite3.Error):  # the next transaction tells
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
             outcomes = [(None, _not_kept(error))] * len(tasks)
         for task, (value, failed) in zip(tasks, outcomes, strict=True):
             task.done(value, failed)

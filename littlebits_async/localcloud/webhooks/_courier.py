@@ -141,7 +141,7 @@ class Courier:
         outbox = self._routes[subscription_id].outbox
         delivery = DeliveryRecord(self._store.new_number(), subscription_id, event, body)
         before = outbox.subscription.dropped
-        gone = outbox.admit(delivery)
+        gone = outbox.admit(delivery, self._store.is_being_written)
         dropped = outbox.subscription.dropped - before
         self._store.note_delivery(delivery, replaces=[item.id for item in gone], dropped=dropped)
         self._offered_to.add(subscription_id)

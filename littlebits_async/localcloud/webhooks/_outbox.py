@@ -7,7 +7,7 @@ away for a week.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from attrs import evolve
@@ -52,7 +52,9 @@ class Outbox:
         """Whether it failed once too often."""
         return self.subscription.failures > len(LADDER)
 
-    def admit(self, delivery: DeliveryRecord) -> list[DeliveryRecord]:
+    def admit(
+        self, delivery: DeliveryRecord, is_being_written: Callable[[int], bool] = lambda _: False
+    ) -> list[DeliveryRecord]:
         """Let a delivery wait, the last of all.
 
         Returns:
@@ -60,7 +62,12 @@ class Outbox:
             there is no more room; that one counts as dropped.
         """
         free = list(self._waiting)[self._is_sending :]
-        gone = [item for item in free if item.event == delivery.event == COALESCED]
+        gone = [
+            item
+            for item in free
+            # Else nothing would ever be sent where the disk is slower than the input.
+            if item.event == delivery.event == COALESCED and not is_being_written(item.id)
+        ]
         if not gone and len(self._waiting) >= MOST_WAITING:
             gone = free[:1]
             self.subscription = evolve(self.subscription, dropped=self.subscription.dropped + 1)

@@ -48,7 +48,7 @@ class Poster:
         # Which httpcore, as it exports it, may also be what stands in for it where anyio is missing.
         backend = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
         self._allow_private = allow_private
-        self._backend = backend if allow_private else CheckedBackend(backend)
+        self._backend = CheckedBackend(backend, allow_private=allow_private)
         self._answer_within = answer_within
         self._pool: httpcore.AsyncConnectionPool | None = None
 

@@ -5,12 +5,14 @@ time (DNS rebinding) gains nothing. So a name is not looked at before it is call
 an address or ``localhost``, is refused when somebody subscribes, so that the mistake is told to whom it concerns.
 """
 
+import asyncio
+import contextlib
 import ipaddress
 import socket
+import threading
 from collections.abc import Iterable
 from typing import Any, Final
 
-import anyio
 import httpcore
 
 __all__ = ["CheckedBackend", "is_private_host", "is_public"]
@@ -63,8 +65,9 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         inner: Does the connecting.
     """
 
-    def __init__(self, inner: httpcore.AsyncNetworkBackend) -> None:
+    def __init__(self, inner: httpcore.AsyncNetworkBackend, *, allow_private: bool = False) -> None:
         self._inner = inner
+        self._allow_private = allow_private
 
     async def connect_tcp(
         self,
@@ -76,10 +79,10 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         """Connect to the first public address of a host that answers."""
         try:
-            found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = await _look_up(host, port)
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(f"no such host: {error}") from error
-        addresses = [address for item in found if is_public(address := str(item[4][0]))]
+        addresses = [address for address in found if self._allow_private or is_public(address)]
         if not addresses:
             raise httpcore.ConnectError("the host is not on the internet, and private targets are not allowed")
         *others, last = addresses
@@ -102,3 +105,33 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
     async def sleep(self, seconds: float) -> None:
         """Sleep."""
         await self._inner.sleep(seconds)
+
+
+async def _look_up(host: str, port: int) -> list[str]:
+    """Look a host's addresses up in a thread of its own, which holds up nobody.
+
+    The loop's own threads are few: some names whose servers do not answer would keep every other webhook waiting, and
+    the program from ending.
+    """
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[list[str]] = loop.create_future()
+
+    def settle(addresses: list[str], error: Exception | None) -> None:
+        if found.done():
+            return
+        if error is None:
+            found.set_result(addresses)
+        else:
+            found.set_exception(error)
+
+    def work() -> None:
+        addresses, failure = list[str](), None
+        try:
+            addresses = [str(item[4][0]) for item in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+        except Exception as error:  # noqa: BLE001 - raised to whoever waits
+            failure = error
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(settle, addresses, failure)
+
+    threading.Thread(target=work, name="LocalCloud name lookup", daemon=True).start()
+    return await found

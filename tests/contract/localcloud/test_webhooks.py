@@ -3,6 +3,7 @@
 import json
 import logging
 import socket
+import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -675,14 +676,15 @@ async def test_the_eighth_failure_deletes_the_subscription_and_it_may_be_made_ag
 
 
 async def test_targets_of_this_machine_are_refused_unless_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    getaddrinfo = anyio.getaddrinfo
+    getaddrinfo = socket.getaddrinfo
     asked: list[object] = []
 
-    async def resolve(host: Any, *args: Any, **options: Any) -> Any:
-        asked.append(host)
-        return await getaddrinfo("127.0.0.1" if host == "rebinding.test" else host, *args, **options)
+    def resolve(host: Any, *args: Any, **options: Any) -> Any:
+        if threading.current_thread().name == "LocalCloud name lookup":
+            asked.append(host)
+        return getaddrinfo("127.0.0.1" if host == "rebinding.test" else host, *args, **options)
 
-    monkeypatch.setattr(anyio, "getaddrinfo", resolve)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
     async with receiving() as receiver, running(allow_private_webhooks=False) as cloud:
         bit = await cloud.add_device("b1", input_interval_ms=SLOWEST)
         port = receiver.server.url.rpartition(":")[2]
