@@ -17,7 +17,7 @@ from .dialects import DIALECTS, Dialect
 from .limiting import RequestLimit
 from .negotiation import VERSIONS, negotiate
 from .registry import Registry
-from .resources import Resource, forget_locals
+from .resources import Resource
 
 __all__ = ["App"]
 
@@ -49,12 +49,7 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        try:
-            await self._respond(scope)(scope, receive, send)
-        except Exception as exc:
-            del scope  # uvicorn logs the failure, and some logs show the locals of each frame
-            forget_locals(exc)
-            raise
+        await self._respond(scope)(scope, receive, send)
 
     def _respond(self, scope: Scope) -> ASGIApp:
         headers = Headers(scope=scope)

@@ -93,7 +93,6 @@ class LocalCloud:
         self._registry = Registry(
             self._ticker, self._store, self._poster, blank_line_every=blank_line_every, thresholds=thresholds
         )
-        self._loaded = False
         self._url: str | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
@@ -249,7 +248,7 @@ class LocalCloud:
         try:
             await self._store.open()
             version = await self._store.changed_elsewhere()  # before tokens are read, so that no change is missed
-            await self._load()
+            await self._registry.load()
             async with self._poster, anyio.create_task_group() as tasks:
                 tasks.start_soon(self._ticker.run)
                 tasks.start_soon(self._registry.courier.run)
@@ -266,13 +265,6 @@ class LocalCloud:
             listener.close()
             with anyio.CancelScope(shield=True):
                 await self._store.aclose()
-
-    async def _load(self) -> None:
-        if self._loaded:
-            await self._registry.tokens.reload()
-        else:
-            await self._registry.load()
-            self._loaded = True
 
     async def _look_after_store(self, version: int) -> None:
         """Let inputs go to disk, and take note of tokens that another program made or revoked."""

@@ -10,6 +10,7 @@ belongs to nobody, data-routes.yaml that its record is removed. Here it belongs 
 again, and nobody finds it: a 404. Its streams end and its subscriptions go.
 """
 
+import asyncio
 import re
 import time
 from collections.abc import Awaitable, Mapping
@@ -74,7 +75,8 @@ class Registry:
         self._poster = poster
         self._blank_line_every = blank_line_every
         self._thresholds = thresholds
-        self._changing = anyio.Lock()
+        self._changing = asyncio.Lock()
+        self._loaded = False
 
     @property
     def bits(self) -> Mapping[str, Bit]:
@@ -82,8 +84,11 @@ class Registry:
         return self._bits
 
     async def load(self) -> None:
-        """Take over what was kept; the bits are off line until they connect."""
+        """Take over what was kept, the first time; the bits are off line until they connect."""
+        self._changing = asyncio.Lock()  # belongs to the loop that runs, which may be another than the last time
         await self.tokens.reload()
+        if self._loaded:
+            return
         kept = await self._store.load()
         now_ms = _now_ms()
         for device in kept.devices:
@@ -99,6 +104,7 @@ class Registry:
             if is_url(item.subscriber_id):
                 self.courier.add(item, await self._secret_of(item), waiting.get(item.id, ()))
             self._connect(item, stood[item.publisher_id])
+        self._loaded = True
 
     async def add(
         self,

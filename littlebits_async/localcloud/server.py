@@ -24,6 +24,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from .answers import Refusal
 from .dialects import DIALECTS
 from .negotiation import VERSIONS
+from .resources import forget_locals
 
 __all__ = ["Listener", "Server", "listen"]
 
@@ -99,7 +100,7 @@ class Server:
         self._listener = listener
         self._stopped = anyio.Event()
         config = _Config(
-            _refuse_two_lengths(make_app(self._drop)),
+            _forgetful(_refuse_two_lengths(make_app(self._drop))),
             http=_Protocol,  # the same everywhere: the default depends on what else is installed
             ws="none",
             lifespan="off",
@@ -139,6 +140,20 @@ class _Config(uvicorn.Config):
     def load(self) -> None:
         super().load()
         self.loaded_app = self.app
+
+
+def _forgetful(app: ASGIApp) -> ASGIApp:
+    """Have the frames of a failure forget their locals: uvicorn logs it, and some logs show what each frame holds."""
+
+    async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except Exception as exc:
+            del scope
+            forget_locals(exc)
+            raise
+
+    return respond
 
 
 def _refuse_two_lengths(app: ASGIApp) -> ASGIApp:

@@ -248,7 +248,8 @@ def stuck(status: int) -> Callable[[Exchange], Awaitable[None]]:
 async def test_an_error_is_what_its_status_says(
     broken: Callable[[int], Callable[[Exchange], Awaitable[None]]], status: int, expected: type[APIError]
 ) -> None:
-    options = {"retry": RetryPolicy(attempts=1), "timeout": 0.2, "budget": Unlimited()}
+    patience = 0.5 if broken is stuck else 5.0
+    options = {"retry": RetryPolicy(attempts=1), "timeout": patience, "budget": Unlimited()}
     async with raw_server(broken(status)) as server, session_for(server, **options) as session:
         with pytest.raises(expected) as caught:
             await session.devices()

@@ -62,7 +62,7 @@ class Store:
         self._taken = 0
         self._written = 0
         self._notes = Notes()
-        self._flushing = anyio.Lock()
+        self._flushing = asyncio.Lock()
 
     async def open(self, *, alone: bool = True) -> None:
         """Open the database, and make it or bring it up to date where needed.
@@ -75,6 +75,7 @@ class Store:
         """
         if self._writer is not None:
             raise RuntimeError("the store is open already")
+        self._flushing = asyncio.Lock()  # belongs to the loop that runs, which may be another than the last time
         writer = Writer(functools.partial(self._connect, alone=alone))
         try:
             await writer.opened()

@@ -4,6 +4,7 @@ A delivery is told at least once. It is forgotten when its subscriber has said 2
 is killed in between, it is sent again, with the same ``webhook-id``.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -97,9 +98,9 @@ class Courier:
         self._sleep = sleep
         self._routes: dict[int, _Route] = {}
         self._kept = 0
-        self._offered = anyio.Event()
+        self._offered = asyncio.Event()
         self._offered_to = set[int]()
-        self._turns = anyio.Semaphore(_MOST_AT_ONCE)
+        self._turns = asyncio.Semaphore(_MOST_AT_ONCE)
         self._group: anyio.abc.TaskGroup | None = None
 
     @property
@@ -156,14 +157,15 @@ class Courier:
 
     async def run(self) -> None:
         """Keep what is offered, and send it, until cancelled."""
-        self._offered = anyio.Event()  # belongs to the loop that runs
+        self._offered = asyncio.Event()  # belongs to the loop that runs, as the turns do
+        self._turns = asyncio.Semaphore(_MOST_AT_ONCE)
         self._offered.set()
         self._offered_to.update(self._routes)  # what was left waiting
         try:
             async with anyio.create_task_group() as self._group:
                 while True:
                     await self._offered.wait()
-                    self._offered = anyio.Event()
+                    self._offered = asyncio.Event()
                     await self._keep()
         finally:
             self._group = None
