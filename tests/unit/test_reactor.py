@@ -702,3 +702,22 @@ async def test_a_reactor_is_entered_first_and_once() -> None:
         async with reactor:
             with pytest.raises(SessionClosedError):
                 await reactor.__aenter__()
+
+
+@pytest.mark.requirement("W7", "R10")
+async def test_a_refused_device_gives_its_turn_to_open_back() -> None:
+    async def handler(exchange: Exchange) -> None:
+        if "/a/" in exchange.request.path:
+            await exchange.answer(403, {"message": "not yours"})
+            return
+        await exchange.open_stream()
+        await exchange.event(1, 1)
+        await exchange.until_closed()
+
+    async with raw_server(handler) as server, session_for(server) as session:
+        async with InputReactor(session, ["a", "b"], max_connecting=1) as reactor:
+            wanted = {"a": StreamState.FAILED, "b": StreamState.LIVE}
+            with anyio.fail_after(5):
+                async for _ in reactor.changes():
+                    if {name: status.state for name, status in reactor.statuses().items()} == wanted:
+                        return
