@@ -13,17 +13,22 @@ import logging
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from attrs import frozen
 
-__all__ = ["Job", "StorageError", "Writer"]
+__all__ = ["Job", "StorageError", "Writer", "is_busy"]
 
 logger: Final = logging.getLogger(__name__)
 
 _MOST_AT_ONCE: Final = 256
 """Jobs that share a transaction."""
+_PATIENCE: Final = 5.0
+"""Seconds to wait for another program's transaction to end: `littlebits tokens`, or somebody's shell."""
+_BUSY_TIMEOUT_MS: Final = 250
+"""For which SQLite itself waits; in between it is looked whether there is still time."""
 
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], T]
@@ -42,6 +47,8 @@ class _Task:
 class Writer:
     """Runs jobs on a connection, many to a transaction, in the order in which they were given.
 
+    Another program's transaction is waited for, five seconds at most.
+
     Args:
         connect: Opens the database, in autocommit mode; called in the thread, which closes it.
     """
@@ -50,6 +57,7 @@ class Writer:
         self._connect = connect
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._closed = False
+        self._hurried = threading.Event()
         self._loop = asyncio.get_running_loop()
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
@@ -75,6 +83,10 @@ class Writer:
         self._put(_Task(job, functools.partial(self._settle, future)))
         return await future
 
+    def hurry(self) -> None:
+        """Wait no longer for other programs: what they keep from being written fails."""
+        self._hurried.set()
+
     async def aclose(self) -> None:
         """Finish what was given, and close the database."""
         if not self._closed:
@@ -99,8 +111,12 @@ class Writer:
             else:
                 future.set_exception(error)
 
+        self._tell(settle)
+
+    def _tell(self, news: Callable[[], None]) -> None:
+        """Have something done in the loop, from the thread."""
         try:
-            self._loop.call_soon_threadsafe(settle)
+            self._loop.call_soon_threadsafe(news)
         except RuntimeError:
             logger.debug("the loop had ended before what it asked for was done")
 
@@ -111,10 +127,25 @@ class Writer:
             self._settle(self._opened, None, error)
         else:
             self._settle(self._opened, None, None)
-            with contextlib.closing(connection):
-                while (tasks := self._next()) is not None:
-                    self._commit(connection, tasks)
-        self._settle(self._ended, None, None)
+            try:
+                with contextlib.closing(connection):
+                    connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+                    while (tasks := self._next()) is not None:
+                        self._commit(connection, tasks)
+            except Exception:
+                logger.exception("the database broke")
+        finally:
+            self._tell(self._end)
+
+    def _end(self) -> None:
+        """Leave nobody waiting for a thread that is gone."""
+        self._closed = True
+        with contextlib.suppress(queue.Empty):
+            while True:
+                if (task := self._tasks.get_nowait()) is not None:
+                    task.done(None, StorageError("the database is closed"))
+        if not self._ended.done():
+            self._ended.set_result(None)
 
     def _next(self) -> list[_Task] | None:
         """Wait for tasks, and take what else is there; None at the end."""
@@ -136,7 +167,7 @@ class Writer:
     def _commit(self, connection: sqlite3.Connection, tasks: list[_Task]) -> None:
         outcomes: list[tuple[Any, Exception | None]]
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            self._begin(connection)
             outcomes = [_attempt(connection, task.job) for task in tasks]
             connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - a full disk, a lock: nothing of this was kept, nobody is told it was
@@ -146,6 +177,22 @@ class Writer:
             outcomes = [(None, _not_kept(error))] * len(tasks)
         for task, (value, failed) in zip(tasks, outcomes, strict=True):
             task.done(value, failed)
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if not is_busy(error) or self._hurried.is_set() or time.monotonic() >= until:
+                    raise
+            else:
+                return
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Tell whether another connection's transaction is in the way."""
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # with its reason above the low byte
 
 
 def _attempt(connection: sqlite3.Connection, job: Job[Any]) -> tuple[Any, Exception | None]:
