@@ -173,7 +173,7 @@ class Api:
         percent = self._dialect.read_percent(call.body)
         duration_ms = self._duration_ms(call.body, self._dialect.default_duration_ms)
         self._check_connected(bit)
-        await self._registry.output(bit, percent, duration_ms)
+        await self._registry.output(bit.id, call.token.user_id, percent, duration_ms)
         return answer(self._dialect.done)
 
     async def light(self, call: Call) -> Response:
@@ -185,7 +185,7 @@ class Api:
         }
         duration_ms = self._duration_ms(call.body, FOREVER)
         self._check_connected(bit)
-        await self._registry.light(bit, Light(**wanted), duration_ms)
+        await self._registry.light(bit.id, call.token.user_id, Light(**wanted), duration_ms)
         return answer(self._dialect.done)
 
     async def input(self, call: Call) -> Response:

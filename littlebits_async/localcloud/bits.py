@@ -217,28 +217,26 @@ class Bit:
     # What the cloud does with it
 
     def show(self, percent: float, duration_ms: int) -> None:
-        """Tell the bit what to show, in place of what it was told before; lost when it is off line.
+        """Tell the bit what to show, in place of what it was told before.
 
         Args:
             percent: 0 to 100 of full scale.
             duration_ms: Milliseconds until it shows 0 again, or `FOREVER`.
         """
-        if self._is_connected:
-            self._shown = float(percent)
-            self._shown_until = self._end(duration_ms)
-            self._shown_changed.set()
-            self._shown_changed = asyncio.Event()
+        self._shown = float(percent)
+        self._shown_until = self._end(duration_ms)
+        self._shown_changed.set()
+        self._shown_changed = asyncio.Event()
 
     def shine(self, light: Light, duration_ms: int) -> None:
-        """Tell the bit's light what to show; lost when it is off line.
+        """Tell the bit's light what to show.
 
         Args:
             light: What to show.
             duration_ms: Milliseconds until the light is the bit's own business again, or `FOREVER`.
         """
-        if self._is_connected:
-            self._light = light
-            self._light_until = self._end(duration_ms)
+        self._light = light
+        self._light_until = self._end(duration_ms)
 
     def read(self) -> bytes:
         """Take a reading, tell the followers, and give it as an event of a stream."""
@@ -251,8 +249,9 @@ class Bit:
         return reading.event()
 
     def follow(self, reading: Reading) -> None:
-        """Show the amplitude of a bit that this one follows."""
-        self.show(reading.percent, FOREVER)
+        """Show the amplitude of a bit that this one follows; lost when it is off line."""
+        if self._is_connected:
+            self.show(reading.percent, FOREVER)
 
     def add_follower(self, key: Hashable, tell: Callable[[Reading], None]) -> None:
         """Have somebody told of each reading."""
@@ -263,6 +262,13 @@ class Bit:
         """Have somebody told no more."""
         self._followers.pop(key, None)
         self.feed.refresh()
+
+    def release(self, record: DeviceRecord) -> None:
+        """Be nobody's, and forget what the last owner told it."""
+        self.label, self.user_id = record.label, record.user_id
+        self.input_interval_ms = record.input_interval_ms
+        self.show(record.percent, FOREVER)
+        self._light = None
 
     def restore(self, record: DeviceRecord, now_ms: int) -> None:
         """Show what the bit was told to show before the cloud was started."""

@@ -256,6 +256,7 @@ class LocalCloud:
                 await tasks.start(server.run)
                 started.set_result(None)
                 await self._closing.wait()
+                self._store.hurry()
                 await self.close_streams()
                 await server.stop()
                 tasks.cancel_scope.cancel()

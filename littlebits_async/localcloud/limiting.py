@@ -3,7 +3,7 @@
 Source: spec/cloud-api-v2.txt, "Rate limiting": 1800 requests an hour for each key, else a 429 with a
 ``rate_limit_exceeded`` error. No 429 was ever recorded, so which field has that word is unknown: here ``error`` is it
 and ``message`` begins with it. The headers are ours; ``RateLimit-Reset`` and ``Retry-After`` are seconds until one
-request comes back.
+request comes back. The count is in memory: a cloud that is started anew begins a new hour for everybody.
 """
 
 import time

@@ -7,25 +7,29 @@ the next reading.
 Source: spec/cloud-http-api-v1-and-webhooks.md ("Endpoints Overview", the 403 for a device of somebody else);
 spec/cloud-api-v2.txt ("Errors", "Subscriptions"). The documents disagree about a deactivated device: 003 says that it
 belongs to nobody, data-routes.yaml that its record is removed. Here it belongs to nobody, so that it can be activated
-again, and nobody finds it: a 404. Its streams end and its subscriptions go.
+again, and nobody finds it: a 404. Its streams end; its subscriptions and inputs go, and all that its owner told it, so
+that the next one learns nothing of the last.
+
+An id is any text that can stand in a path, since real ones are not all Wi-Fi addresses: only an empty one, dots alone
+and control characters are refused. A label is any text.
 """
 
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Final, TypeVar
+from typing import Final
 
-import anyio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ..amplitude import Amplitude, Thresholds
 from .answers import Refusal
 from .bits import DEFAULT_INTERVAL_MS, DEFAULT_LABEL, FOREVER, MAX_INTERVAL_MS, MIN_INTERVAL_MS, Bit, Light
+from .endings import to_the_end
 from .publishing import Publisher
 from .readings import Reading
-from .storage import DeliveryRecord, DeviceRecord, Store, SubscriptionRecord
+from .storage import DeliveryRecord, DeviceRecord, StorageError, Store, SubscriptionRecord
 from .subscriptions import Subscriptions, is_url
 from .ticker import Ticker
 from .tokens import Tokens
@@ -33,8 +37,6 @@ from .waveforms import Waveform
 from .webhooks import Courier, Poster
 
 __all__ = ["Registry", "Update"]
-
-T = TypeVar("T")
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -106,12 +108,13 @@ class Registry:
             self._connect(item, stood[item.publisher_id])
         self._loaded = True
 
+    @to_the_end
     async def add(
         self,
         device_id: str,
         *,
         label: str = DEFAULT_LABEL,
-        user_id: int | None,
+        user_id: int,
         input_interval_ms: int = DEFAULT_INTERVAL_MS,
         waveform: Waveform | None = None,
         is_connected: bool = True,
@@ -121,18 +124,11 @@ class Registry:
         Raises:
             ValueError: The id is taken, cannot stand in a path or has control characters; the interval is out of range.
         """
-        if device_id in {"", ".", ".."} or _CONTROL.search(device_id):
-            raise ValueError(f"{device_id!r} cannot be the id of a device")
-        if not MIN_INTERVAL_MS <= input_interval_ms <= MAX_INTERVAL_MS:
-            raise ValueError(
-                f"input_interval_ms must be {MIN_INTERVAL_MS} to {MAX_INTERVAL_MS}, not {input_interval_ms!r}"
-            )
-        device = DeviceRecord(id=device_id, label=label, user_id=user_id, input_interval_ms=input_interval_ms)
         async with self._changing:
             if device_id in self._bits:
                 raise ValueError(f"there is a device {device_id!r} already")
-            await _to_the_end(self._store.save_device(device, now_ms=_now_ms()))
-            return self._make(device, waveform=waveform, is_connected=is_connected)
+            device = DeviceRecord(id=device_id, label=label, user_id=user_id, input_interval_ms=input_interval_ms)
+            return await self._add(device, waveform=waveform, is_connected=is_connected)
 
     def of_user(self, user_id: int) -> list[Bit]:
         """List a user's bits."""
@@ -146,11 +142,12 @@ class Registry:
         """
         bit = self._bits.get(device_id)
         if bit is None or bit.user_id is None:
-            raise Refusal(HTTPStatus.NOT_FOUND, "The specified device could not be found")
+            raise _not_found()
         if bit.user_id != user_id:
             raise Refusal(HTTPStatus.FORBIDDEN, "You do not own this device")
         return bit
 
+    @to_the_end
     async def update(self, device_id: str, user_id: int, update: Update) -> Bit:
         """Change the settings of a user's bit.
 
@@ -158,40 +155,34 @@ class Registry:
             Refusal: As `find` does; it may have changed hands while other changes were made.
         """
         async with self._changing:
-            bit = self.find(device_id, user_id)
-            await self._change(bit, user_id, update)
-            return bit
+            return await self._change(self.find(device_id, user_id), user_id, update)
 
+    @to_the_end
     async def activate(self, device_id: str, user_id: int, update: Update) -> Bit:
         """Bind a bit to a user; one that was never heard of is off line until it connects.
 
         Raises:
             Refusal: 403 where it is somebody else's, 400 for an id that cannot be one.
         """
-        if device_id not in self._bits:
-            try:
-                await self.add(
-                    device_id,
-                    user_id=user_id,
-                    label=DEFAULT_LABEL if update.label is None else update.label,
-                    input_interval_ms=update.input_interval_ms or DEFAULT_INTERVAL_MS,
-                    is_connected=False,
-                )
-            except ValueError as error:
-                if device_id not in self._bits:  # else another request was faster
-                    raise Refusal(HTTPStatus.BAD_REQUEST, str(error)) from None
         async with self._changing:
-            bit = self._bits[device_id]
+            bit = self._bits.get(device_id)
+            if bit is None:
+                device = _changed(_unowned(device_id), user_id, update)
+                try:
+                    return await self._add(device, is_connected=False)
+                except ValueError as error:
+                    raise Refusal(HTTPStatus.BAD_REQUEST, str(error)) from None
             if bit.user_id is not None:
                 self.find(device_id, user_id)
             is_anew = bit.user_id is None
             await self._change(bit, user_id, update)
             if is_anew:
                 bit.feed.refresh(anew=True)  # a reading of the last owner's is not for this one
-        return bit
+            return bit
 
+    @to_the_end
     async def deactivate(self, device_id: str, user_id: int) -> None:
-        """Take a bit, and its subscriptions, from its user.
+        """Take a bit, its subscriptions and all that it was told from its user.
 
         Raises:
             Refusal: As `update` does.
@@ -199,30 +190,46 @@ class Registry:
         async with self._changing:
             bit = self.find(device_id, user_id)
             items = [*self.subscriptions.of_publisher(bit.id), *self.subscriptions.of_subscriber(bit.id)]
-            await _to_the_end(self._store.release_device(bit.id, [item.id for item in items]))
-            bit.user_id = None
+            unowned = _unowned(bit.id)
+            await self._store.release_device(unowned, [item.id for item in items])
+            bit.release(unowned)
             self._disconnect(items)
             await bit.close_streams()
 
-    async def output(self, bit: Bit, percent: float, duration_ms: int) -> None:
-        """Tell a bit what to show; lost when it is off line."""
+    @to_the_end
+    async def output(self, device_id: str, user_id: int, percent: float, duration_ms: int) -> None:
+        """Tell a user's bit what to show; lost when it is off line.
+
+        Raises:
+            Refusal: As `update` does.
+        """
+        bit = self.find(device_id, user_id)
         if bit.is_connected:
-            await _to_the_end(self._store.save_output(bit.id, percent, _until_ms(duration_ms)))
+            # Without the lock, so that a thousand of them share a transaction; the disk knows whose the bit is.
+            if not await self._store.save_output(bit.id, user_id, percent, _until_ms(duration_ms)):
+                raise _not_found()
             bit.show(percent, duration_ms)
 
-    async def light(self, bit: Bit, light: Light, duration_ms: int) -> None:
-        """Tell a bit's light what to show, and leave what is None as it is; lost when the bit is off line."""
+    @to_the_end
+    async def light(self, device_id: str, user_id: int, light: Light, duration_ms: int) -> None:
+        """Tell the light of a user's bit what to show, and leave what is None as it is; lost when the bit is off line.
+
+        Raises:
+            Refusal: As `update` does.
+        """
         async with self._changing:  # two may each name a half
+            bit = self.find(device_id, user_id)
             if bit.is_connected:
                 before = bit.light or Light()
                 shown = Light(light.color or before.color, light.mode or before.mode)
-                await _to_the_end(self._store.save_light(bit.id, shown.color, shown.mode, _until_ms(duration_ms)))
+                await self._store.save_light(bit.id, shown.color, shown.mode, _until_ms(duration_ms))
                 bit.shine(shown, duration_ms)
 
     def subscriptions_of_user(self, user_id: int) -> list[SubscriptionRecord]:
         """List the subscriptions of a user's bits, on either side."""
         return [item for item in self.subscriptions if self._concerns(item, user_id)]
 
+    @to_the_end
     async def subscribe(
         self, publisher_id: str, subscriber_id: str, events: tuple[str, ...], user_id: int
     ) -> SubscriptionRecord:
@@ -232,28 +239,18 @@ class Registry:
             Refusal: 404, 403 for a device that is not the user's, 400 for a URL that nobody could call, or that the
                 cloud may not call.
         """
-        return await _to_the_end(self._subscribe(publisher_id, subscriber_id, events, user_id))
-
-    async def _subscribe(
-        self, publisher_id: str, subscriber_id: str, events: tuple[str, ...], user_id: int
-    ) -> SubscriptionRecord:
         async with self._changing:
             self.find(publisher_id, user_id)
-            called = is_url(subscriber_id)
-            if not called:
+            wanted = SubscriptionRecord(publisher_id=publisher_id, subscriber_id=subscriber_id, events=events)
+            if not is_url(subscriber_id):
                 self.find(subscriber_id, user_id)
-            elif not self._poster.may_call(subscriber_id):
+                kept = await self._store.save_subscription(wanted)
+            elif self._poster.may_call(subscriber_id):
+                kept = await self._subscribe_url(wanted)
+            else:
                 raise Refusal(
                     HTTPStatus.BAD_REQUEST, '"subscriber_id" must not lead to this machine or a private network'
                 )
-            known = self.subscriptions.find(publisher_id, subscriber_id)
-            if called and known is not None:
-                self.courier.renew(known.id)  # before that is kept, so that a failure that is kept then counts from 0
-            wanted = SubscriptionRecord(publisher_id=publisher_id, subscriber_id=subscriber_id, events=events)
-            secret = await self._secret_of(wanted)
-            kept = await self._store.save_subscription(wanted)
-            if called and known is None:
-                self.courier.add(kept, secret)
             self._connect(kept, Amplitude(self._thresholds))
             return kept
 
@@ -263,6 +260,7 @@ class Registry:
             self._secrets[user_id] = await self._store.secret(user_id, now_ms=_now_ms())
         return self._secrets[user_id]
 
+    @to_the_end
     async def unsubscribe(self, publisher_id: str, subscriber_id: str, user_id: int) -> None:
         """End a subscription.
 
@@ -304,14 +302,39 @@ class Registry:
         if (publisher := self._publishers.get(bit.id)) is not None:
             publisher.connection(bit.user_id, is_connected=bit.is_connected)
 
-    async def _change(self, bit: Bit, user_id: int | None, update: Update) -> None:
-        label = bit.label if update.label is None else update.label
-        interval = update.input_interval_ms or bit.input_interval_ms
-        device = DeviceRecord(id=bit.id, label=label, user_id=user_id, input_interval_ms=interval)
-        await _to_the_end(self._store.save_device(device, now_ms=_now_ms()))
-        bit.label, bit.user_id = label, user_id
-        if interval != bit.input_interval_ms:
-            bit.input_interval_ms = interval
+    async def _add(self, device: DeviceRecord, *, waveform: Waveform | None = None, is_connected: bool) -> Bit:
+        if device.id in {"", ".", ".."} or _CONTROL.search(device.id):
+            raise ValueError(f"{device.id!r} cannot be the id of a device")
+        if not MIN_INTERVAL_MS <= device.input_interval_ms <= MAX_INTERVAL_MS:
+            raise ValueError(
+                f"input_interval_ms must be {MIN_INTERVAL_MS} to {MAX_INTERVAL_MS}, not {device.input_interval_ms!r}"
+            )
+        await self._store.save_device(device, now_ms=_now_ms())
+        return self._make(device, waveform=waveform, is_connected=is_connected)
+
+    async def _change(self, bit: Bit, user_id: int, update: Update) -> Bit:
+        before = DeviceRecord(id=bit.id, label=bit.label, user_id=bit.user_id, input_interval_ms=bit.input_interval_ms)
+        device = _changed(before, user_id, update)
+        await self._store.save_device(device, now_ms=_now_ms())
+        bit.label, bit.user_id = device.label, user_id
+        if device.input_interval_ms != bit.input_interval_ms:
+            bit.input_interval_ms = device.input_interval_ms
+        return bit
+
+    async def _subscribe_url(self, wanted: SubscriptionRecord) -> SubscriptionRecord:
+        secret = await self._secret_of(wanted)
+        known = self.subscriptions.find(wanted.publisher_id, wanted.subscriber_id)
+        if known is None:
+            kept = await self._store.save_subscription(wanted)
+            self.courier.add(kept, secret)
+            return kept
+        # Before that is kept, so that a failure that is kept then counts from 0.
+        before = self.courier.renew(known.id)
+        try:
+            return await self._store.save_subscription(wanted)
+        except StorageError:
+            self.courier.restore(before)
+            raise
 
     def _concerns(self, item: SubscriptionRecord, user_id: int) -> bool:
         ends = (self._bits.get(item.publisher_id), self._bits.get(item.subscriber_id))
@@ -332,7 +355,7 @@ class Registry:
         self._let_listen(bit, publisher)
 
     async def _remove(self, items: list[SubscriptionRecord]) -> None:
-        await _to_the_end(self._store.remove_subscriptions(item.id for item in items))
+        await self._store.remove_subscriptions(item.id for item in items)
         self._disconnect(items)
 
     def _disconnect(self, items: list[SubscriptionRecord]) -> None:
@@ -359,16 +382,27 @@ class Registry:
         # A bit that is taken from its user loses its subscriptions, so there is one.
         return await self.secret(self._bits[item.publisher_id].user_id or 0)
 
+    @to_the_end
     async def _give_up(self, item: SubscriptionRecord) -> None:
         async with self._changing:
             await self._remove([item])
 
 
-async def _to_the_end(change: Awaitable[T]) -> T:
-    """Wait for a change whoever cancels: what is kept must take place here as well."""
-    with anyio.CancelScope(shield=True):
-        return await change
-    raise AssertionError("unreachable")
+def _unowned(device_id: str) -> DeviceRecord:
+    return DeviceRecord(id=device_id, label=DEFAULT_LABEL, user_id=None, input_interval_ms=DEFAULT_INTERVAL_MS)
+
+
+def _changed(device: DeviceRecord, user_id: int, update: Update) -> DeviceRecord:
+    return evolve(
+        device,
+        user_id=user_id,
+        label=device.label if update.label is None else update.label,
+        input_interval_ms=update.input_interval_ms or device.input_interval_ms,
+    )
+
+
+def _not_found() -> Refusal:
+    return Refusal(HTTPStatus.NOT_FOUND, "The specified device could not be found")
 
 
 def _now_ms() -> int:

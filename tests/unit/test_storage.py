@@ -91,7 +91,8 @@ async def test_a_change_of_a_device_keeps_its_place(path: Path | None) -> None:
         await store.save_device(other, now_ms=0)
         renamed = DeviceRecord(id="b1", label="new", user_id=2, input_interval_ms=300)
         await store.save_device(renamed, now_ms=0)
-        await store.save_output("b1", 40.0, None)
+        assert await store.save_output("b1", 2, 40.0, None)
+        assert not await store.save_output("b1", 1, 90.0, None)  # which it was taken from
         await store.save_light("b1", "blue", "blink", 77)
         assert (await store.load()).devices == (
             DeviceRecord(

@@ -20,14 +20,14 @@ class Notes:
     """Changes that nobody waits for one by one.
 
     Attributes:
-        inputs: By device and slot, the time in milliseconds, and 0 to 1023.
+        inputs: By device and slot, their number, the time in milliseconds, and 0 to 1023.
         levels: By device, where its input stands, and whether that was told as a sustain or nap.
         deliveries: By number, those that wait.
         gone: The numbers of written ones that wait no more.
         dropped: By subscription, how many more were dropped.
     """
 
-    inputs: dict[tuple[str, int], tuple[int, int]] = field(factory=dict[tuple[str, int], tuple[int, int]])
+    inputs: dict[tuple[str, int], tuple[int, int, int]] = field(factory=dict[tuple[str, int], tuple[int, int, int]])
     levels: dict[str, tuple[Level | None, bool]] = field(factory=dict[str, tuple[Level | None, bool]])
     deliveries: dict[int, DeliveryRecord] = field(factory=dict[int, DeliveryRecord])
     gone: set[int] = field(factory=set[int])
@@ -41,6 +41,11 @@ class Notes:
         if self.deliveries.pop(number, None) is None:
             self.gone.add(number)
 
+    def forget(self, device_id: str) -> None:
+        """Drop a device's inputs, and where they stand."""
+        self.inputs = {place: value for place, value in self.inputs.items() if place[0] != device_id}
+        self.levels.pop(device_id, None)
+
     def add(self, newer: "Notes") -> None:
         """Take over what was noted after these."""
         for number in newer.gone:
@@ -53,7 +58,7 @@ class Notes:
     def write(self, db: sqlite3.Connection) -> None:
         """Write all, as a job of the writer's; what belongs to a subscription that is gone is left out."""
         db.executemany(
-            "INSERT OR REPLACE INTO inputs VALUES (?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO inputs VALUES (?, ?, ?, ?, ?)",
             [(*place, *value) for place, value in self.inputs.items()],
         )
         db.executemany(

@@ -45,6 +45,7 @@ MIGRATIONS: Final = (
     CREATE TABLE inputs (
         device_id TEXT NOT NULL REFERENCES devices (id) ON DELETE CASCADE,
         slot INTEGER NOT NULL,
+        number INTEGER NOT NULL,
         timestamp_ms INTEGER NOT NULL,
         absolute INTEGER NOT NULL,
         PRIMARY KEY (device_id, slot)
@@ -72,15 +73,28 @@ MIGRATIONS: Final = (
 )
 
 
-def migrate(connection: sqlite3.Connection) -> None:
+def migrate(connection: sqlite3.Connection, *, alone: bool = True) -> None:
     """Bring a database to the newest version, all or nothing.
 
+    Args:
+        connection: To the database.
+        alone: Whether nobody else may be using it; an older one is changed only then.
+
     Raises:
-        StorageError: It is newer than this program, or of another one.
+        StorageError: It is newer than this program, or of another one, or older and may not be changed.
     """
-    connection.execute("BEGIN IMMEDIATE")  # two programs may open it at once
+    version = _version(connection)
+    if version == len(MIGRATIONS):
+        return  # without a lock: another program may be writing
+    if version and not alone:
+        raise StorageError(f"its schema is version {version}, an older one: `littlebits serve` brings it up to date")
+    connection.execute("BEGIN IMMEDIATE")
     try:
-        _migrate(connection)
+        for script in MIGRATIONS[_version(connection) :]:  # two programs may open a new one at once
+            for statement in script.split(";"):  # `executescript` would commit first
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:  # a full disk has rolled back already
@@ -88,7 +102,7 @@ def migrate(connection: sqlite3.Connection) -> None:
         raise
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
+def _version(connection: sqlite3.Connection) -> int:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -98,8 +112,4 @@ def _migrate(connection: sqlite3.Connection) -> None:
         raise StorageError(
             f"its schema is version {version}, and this program knows {len(MIGRATIONS)}: a newer one wrote it"
         )
-    for script in MIGRATIONS[version:]:
-        for statement in script.split(";"):  # `executescript` would commit first
-            connection.execute(statement)
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    return int(version)

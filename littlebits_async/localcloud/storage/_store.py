@@ -15,17 +15,18 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Coroutine, Iterable
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 import anyio
 
 from ...amplitude import Level
-from ...signatures import new_secret
+from ..endings import to_the_end
 from ._notes import Notes
 from ._records import DeliveryRecord, DeviceRecord, Snapshot, SubscriptionRecord, TokenRecord
+from ._rows import ensure_user, load, newest_delivery, newest_inputs, subscription, tokens, write_nothing_new
 from ._schema import migrate
-from ._writer import StorageError, Writer
+from ._writer import StorageError, Writer, is_busy
 
 __all__ = ["HISTORY", "Store"]
 
@@ -57,7 +58,7 @@ class Store:
         self._kept = b""
         self._writer: Writer | None = None
         self._lock: sqlite3.Connection | None = None
-        self._slots: dict[str, int] = {}
+        self._inputs: dict[str, int] = {}  # how many there were of each device, ever
         self._newest = 0
         self._taken = 0
         self._written = 0
@@ -80,21 +81,28 @@ class Store:
         try:
             await writer.opened()
             # What was noted while it was closed goes in front.
-            self._slots = await writer.run(_newest_slots) | dict(self._notes.inputs.keys())
-            self._newest = max(self._newest, await writer.run(_newest_delivery))
+            for device_id, number in (await writer.run(newest_inputs)).items():
+                self._inputs[device_id] = max(self._inputs.get(device_id, 0), number)
+            self._newest = max(self._newest, await writer.run(newest_delivery))
         except BaseException as error:
-            await _to_the_end(writer.aclose())
+            await to_the_end(writer.aclose)()
             self._unlock()
             if isinstance(error, sqlite3.Error | OSError | StorageError):
                 raise StorageError(f"{self._path}: {getattr(error, 'strerror', None) or error}") from error
             raise
         self._writer = writer
 
+    def hurry(self) -> None:
+        """Wait no longer for other programs that use the database: the end is near."""
+        if self._writer is not None:
+            self._writer.hurry()
+
     async def aclose(self) -> None:
         """Keep what is noted, and close the database; whoever cancels waits for that."""
         if self._writer is not None:
-            await _to_the_end(self._close(self._writer))
+            await self._close(self._writer)
 
+    @to_the_end
     async def _close(self, writer: Writer) -> None:
         try:
             await self.flush()
@@ -109,7 +117,7 @@ class Store:
 
     async def load(self) -> Snapshot:
         """Read all that the cloud starts with, but for the tokens."""
-        return await self._open.run(_load)
+        return await self._open.run(load)
 
     async def changed_elsewhere(self) -> int:
         """Return a number that changes when another program has changed the database."""
@@ -121,7 +129,7 @@ class Store:
         Raises:
             StorageError: It does not keep what it is told.
         """
-        await self._open.run(_write_nothing_new)
+        await self._open.run(write_nothing_new)
 
     # Users and tokens
 
@@ -129,20 +137,20 @@ class Store:
         """Return what a user's webhooks are signed with; the user is kept where new."""
 
         def find(db: sqlite3.Connection) -> str:
-            _ensure_user(db, user_id, now_ms)
+            ensure_user(db, user_id, now_ms)
             return str(db.execute("SELECT secret FROM users WHERE id = ?", (user_id,)).fetchone()[0])
 
         return await self._open.run(find)
 
     async def tokens(self) -> list[TokenRecord]:
         """List all tokens, the oldest first."""
-        return await self._open.run(_tokens)
+        return await self._open.run(tokens)
 
     async def add_token(self, token: TokenRecord) -> None:
         """Keep a token; its user is kept with it where new."""
 
         def add(db: sqlite3.Connection) -> None:
-            _ensure_user(db, token.user_id, token.created_ms)
+            ensure_user(db, token.user_id, token.created_ms)
             scopes = " ".join(sorted(token.scopes))
             db.execute(
                 "INSERT INTO tokens VALUES (?, ?, ?, ?, ?)",
@@ -168,7 +176,7 @@ class Store:
 
         def save(db: sqlite3.Connection) -> None:
             if device.user_id is not None:
-                _ensure_user(db, device.user_id, now_ms)
+                ensure_user(db, device.user_id, now_ms)
             db.execute(
                 """
                 INSERT INTO devices (id, label, user_id, input_interval_ms, percent, percent_until_ms, color, mode,
@@ -177,36 +185,46 @@ class Store:
                 ON CONFLICT (id) DO UPDATE SET
                     label = excluded.label, user_id = excluded.user_id, input_interval_ms = excluded.input_interval_ms
                 """,
-                (
-                    device.id,
-                    device.label,
-                    device.user_id,
-                    device.input_interval_ms,
-                    device.percent,
-                    device.percent_until_ms,
-                    device.color,
-                    device.mode,
-                    device.light_until_ms,
-                ),
+                (device.id, *_settings(device)),
             )
 
         await self._open.run(save)
 
-    async def release_device(self, device_id: str, subscriptions: Iterable[int]) -> None:
-        """Let a device be nobody's, and forget its subscriptions, both or neither."""
-        rows = [(number,) for number in subscriptions]
+    async def release_device(self, device: DeviceRecord, subscriptions: Iterable[int]) -> None:
+        """Let a device be as one that nobody has had: its subscriptions and inputs go, all or nothing.
+
+        Args:
+            device: As it is from now on.
+            subscriptions: The numbers of those that it has on either side.
+        """
+        numbers = [(number,) for number in subscriptions]
 
         def release(db: sqlite3.Connection) -> None:
-            db.executemany("DELETE FROM subscriptions WHERE id = ?", rows)
-            db.execute("UPDATE devices SET user_id = NULL WHERE id = ?", (device_id,))
+            db.executemany("DELETE FROM subscriptions WHERE id = ?", numbers)
+            db.execute("DELETE FROM inputs WHERE device_id = ?", (device.id,))
+            db.execute(
+                """
+                UPDATE devices
+                SET label = ?, user_id = ?, input_interval_ms = ?, percent = ?, percent_until_ms = ?, color = ?,
+                    mode = ?, light_until_ms = ?, level = ?, held = ?
+                WHERE id = ?
+                """,
+                (*_settings(device), device.level, device.held, device.id),
+            )
 
-        await self._open.run(release)
+        async with self._flushing:  # nothing of what is noted gets behind it
+            await self._open.run(release)
+            self._notes.forget(device.id)
 
-    async def save_output(self, device_id: str, percent: float, until_ms: int | None) -> None:
-        """Keep what a device was told to show, and until when."""
-        await self._open.run(
-            lambda db: db.execute(
-                "UPDATE devices SET percent = ?, percent_until_ms = ? WHERE id = ?", (percent, until_ms, device_id)
+    async def save_output(self, device_id: str, user_id: int, percent: float, until_ms: int | None) -> bool:
+        """Keep what a user's device was told to show, and until when; return whether it is the user's still."""
+        return await self._open.run(
+            lambda db: (
+                db.execute(
+                    "UPDATE devices SET percent = ?, percent_until_ms = ? WHERE id = ? AND user_id = ?",
+                    (percent, until_ms, device_id, user_id),
+                ).rowcount
+                > 0
             )
         )
 
@@ -223,8 +241,9 @@ class Store:
 
     def note_input(self, device_id: str, timestamp_ms: int, absolute: int) -> None:
         """Note an input; it is on disk with the next `flush`."""
-        slot = self._slots[device_id] = (self._slots.get(device_id, -1) + 1) % HISTORY
-        self._notes.inputs[device_id, slot] = (timestamp_ms, absolute)
+        # By number and not by time, which goes back where a clock is set.
+        number = self._inputs[device_id] = self._inputs.get(device_id, 0) + 1
+        self._notes.inputs[device_id, number % HISTORY] = (number, timestamp_ms, absolute)
 
     def note_level(self, device_id: str, level: Level | None, *, held: bool) -> None:
         """Note where an input stands, and whether that was told as a sustain or nap."""
@@ -280,7 +299,7 @@ class Store:
         await self.flush()
         return await self._open.run(
             lambda db: db.execute(
-                "SELECT timestamp_ms, absolute FROM inputs WHERE device_id = ? ORDER BY timestamp_ms", (device_id,)
+                "SELECT timestamp_ms, absolute FROM inputs WHERE device_id = ? ORDER BY number", (device_id,)
             ).fetchall()
         )
 
@@ -326,7 +345,7 @@ class Store:
                 """,
                 (item.publisher_id, item.subscriber_id, json.dumps(item.events)),
             ).fetchone()
-            return _subscription(row)
+            return subscription(row)
 
         return await self._open.run(save)
 
@@ -358,7 +377,7 @@ class Store:
         try:
             for pragma in _PRAGMAS:
                 connection.execute(pragma)
-            migrate(connection)
+            migrate(connection, alone=alone)
         except BaseException:
             connection.close()
             raise
@@ -370,17 +389,17 @@ class Store:
             self._lock = None
 
 
-async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
-    """Have work done, and only then be cancelled: a thread or a lock is not left behind."""
-    task, cancelled = asyncio.create_task(work), None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    task.result()
-    if cancelled is not None:
-        raise cancelled
+def _settings(device: DeviceRecord) -> tuple[object, ...]:
+    return (
+        device.label,
+        device.user_id,
+        device.input_interval_ms,
+        device.percent,
+        device.percent_until_ms,
+        device.color,
+        device.mode,
+        device.light_until_ms,
+    )
 
 
 def _lock(path: str) -> sqlite3.Connection:
@@ -390,101 +409,7 @@ def _lock(path: str) -> sqlite3.Connection:
         connection.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:
         connection.close()
-        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+        if not is_busy(error):
             raise
         raise StorageError("another cloud serves this database") from None
     return connection
-
-
-def _write_nothing_new(db: sqlite3.Connection) -> None:
-    # SQLite writes the page that this stands on even where the number is the same.
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    db.execute(f"PRAGMA user_version = {version}")
-
-
-def _ensure_user(db: sqlite3.Connection, user_id: int, now_ms: int) -> None:
-    db.execute("INSERT INTO users VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (user_id, new_secret(), now_ms))
-
-
-def _newest_slots(db: sqlite3.Connection) -> dict[str, int]:
-    # SQLite's own rule: beside max(), other columns are of the row that has it.
-    return {
-        device_id: slot
-        for device_id, slot, _ in db.execute("SELECT device_id, slot, max(timestamp_ms) FROM inputs GROUP BY device_id")
-    }
-
-
-def _newest_delivery(db: sqlite3.Connection) -> int:
-    # SQLite's own note of it, which knows of those that are gone as well.
-    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'deliveries'").fetchone()
-    return 0 if row is None else int(row[0])
-
-
-def _tokens(db: sqlite3.Connection) -> list[TokenRecord]:
-    rows = db.execute("SELECT digest, user_id, scopes, label, created_ms FROM tokens ORDER BY created_ms, digest")
-    return [
-        TokenRecord(digest, user_id, frozenset(scopes.split()), label, created_ms)
-        for digest, user_id, scopes, label, created_ms in rows
-    ]
-
-
-def _subscription(row: tuple[int, str, str, str, int, int, int]) -> SubscriptionRecord:
-    number, publisher_id, subscriber_id, events, failures, retry_ms, dropped = row
-    return SubscriptionRecord(
-        id=number,
-        publisher_id=publisher_id,
-        subscriber_id=subscriber_id,
-        events=tuple(json.loads(events)),
-        failures=failures,
-        retry_ms=retry_ms,
-        dropped=dropped,
-    )
-
-
-def _load(db: sqlite3.Connection) -> Snapshot:
-    devices = db.execute(
-        """
-        SELECT id, label, user_id, input_interval_ms, percent, percent_until_ms, color, mode, light_until_ms, level,
-               held
-        FROM devices ORDER BY number
-        """
-    )
-    subscriptions = db.execute(
-        """
-        SELECT id, publisher_id, subscriber_id, events, failures, retry_ms, dropped
-        FROM subscriptions ORDER BY id
-        """
-    )
-    deliveries = db.execute("SELECT id, subscription_id, event, body, attempts FROM deliveries ORDER BY id")
-    return Snapshot(
-        devices=tuple(
-            DeviceRecord(
-                id=device_id,
-                label=label,
-                user_id=user_id,
-                input_interval_ms=interval,
-                percent=percent,
-                percent_until_ms=percent_until_ms,
-                color=color,
-                mode=mode,
-                light_until_ms=light_until_ms,
-                level=level,
-                held=bool(held),
-            )
-            for (
-                device_id,
-                label,
-                user_id,
-                interval,
-                percent,
-                percent_until_ms,
-                color,
-                mode,
-                light_until_ms,
-                level,
-                held,
-            ) in devices
-        ),
-        subscriptions=tuple(_subscription(row) for row in subscriptions),
-        deliveries=tuple(DeliveryRecord(*row) for row in deliveries),
-    )

@@ -124,12 +124,18 @@ class Courier:
         """
         self._routes[subscription.id] = _Route(Outbox(subscription, waiting), secret)
 
-    def renew(self, subscription_id: int) -> None:
-        """Forget a subscription's failures, and try at once what waits."""
+    def renew(self, subscription_id: int) -> SubscriptionRecord:
+        """Forget a subscription's failures, and try at once what waits; return how it was."""
         route = self._routes[subscription_id]
+        before = route.outbox.subscription
         route.outbox.renew()
         if route.pause is not None:
             route.pause.cancel()
+        return before
+
+    def restore(self, subscription: SubscriptionRecord) -> None:
+        """Let a subscription be as it was before `renew`, which came to nothing."""
+        self._routes[subscription.id].outbox.subscription = subscription
 
     def remove(self, subscription_id: int) -> None:
         """Serve a subscription no more; what waits is not sent."""

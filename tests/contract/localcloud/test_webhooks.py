@@ -309,7 +309,7 @@ async def drip(exchange: Exchange) -> None:
     "reply",
     [
         *(201, 202, 204, 301, 400, 404, 410, 500, 503),
-        *(redirect, close, garbage, half, endless_headers, endless_hints, drip, hang),
+        *(redirect, close, garbage, endless_headers, endless_hints, hang),
     ],
     ids=lambda reply: str(getattr(reply, "__name__", reply)),
 )
@@ -322,6 +322,15 @@ async def test_all_but_a_200_is_a_failure(reply: Reply) -> None:
         await bench.time.move(10)
         await receiver.until_heard(3)
         assert receiver.bodies == ["1", "1", "2"]
+
+
+@pytest.mark.parametrize("reply", [half, drip])
+async def test_the_status_decides_whatever_becomes_of_the_body(reply: Reply) -> None:
+    async with receiving(reply) as receiver, courier_at_work(answer_within=0.4) as bench:
+        bench.offer(await bench.subscribe(receiver.url), "1", "2")
+        await receiver.until_heard(2)
+        assert receiver.bodies == ["1", "2"]
+        assert (await bench.kept()).failures == 0
 
 
 async def test_of_an_answer_no_more_than_a_little_is_read() -> None:
