@@ -7,6 +7,8 @@ from cyclopts import Parameter
 from cyclopts.types import NonNegativeInt, Port, ResolvedPath
 from cyclopts.validators import Number
 
+from ..amplitude import Thresholds
+from ._errors import CommandError, ExitCode
 from ._interrupt import interruptible
 from ._logs import LogLevel, log_structured
 from ._open_files import allow_many_open_files
@@ -23,6 +25,8 @@ async def serve(
     db: ResolvedPath | None = None,
     limit: Annotated[int, Parameter(validator=Number(gte=1))] = 1800,
     simulate: NonNegativeInt = 2,
+    active_from: Annotated[float, Parameter(validator=Number(gte=0, lte=100))] = 70,
+    idle_to: Annotated[float, Parameter(validator=Number(gte=0, lte=100))] = 68,
     allow_private_webhooks: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     tls_cert: ResolvedPath | None = None,
     tls_key: ResolvedPath | None = None,
@@ -43,10 +47,12 @@ async def serve(
     Args:
         host: The address to listen at; `0.0.0.0` and `::` are all there are, and other machines put this one's name
             for the host of the url.
-        port: The port to listen at; 0 is any that is free.
+        port: The port to listen at; 0 is any that is free, another one each time.
         db: The file that keeps everything, made where there is none; without it all ends with the command.
         limit: Requests that each token may make in any hour.
         simulate: How many simulated cloudBits there are.
+        active_from: Percent; an input that reaches it is active, where a webhook is told of it.
+        idle_to: Percent, not more than that; an input that falls to it is idle.
         allow_private_webhooks: Let webhooks go to this machine, and to private networks.
         tls_cert: A file with the certificate, and those that vouch for it, in PEM: serves https.
         tls_key: A file with the certificate's key in PEM; without it the key stands with the certificate.
@@ -57,11 +63,14 @@ async def serve(
     from ..localcloud import LocalCloud  # noqa: PLC0415
     from ._serving import run_cloud  # noqa: PLC0415
 
+    if idle_to > active_from:
+        raise CommandError("serve: --idle-to must not be more than --active-from", ExitCode.USAGE)
     cloud = LocalCloud(
         db,
         host=host,
         port=port,
         limit=limit,
+        thresholds=Thresholds(high=active_from, low=idle_to),
         allow_private_webhooks=allow_private_webhooks,
         ssl_context=tls_context(tls_cert, tls_key),
     )
