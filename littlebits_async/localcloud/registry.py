@@ -114,7 +114,7 @@ class Registry:
         device_id: str,
         *,
         label: str = DEFAULT_LABEL,
-        user_id: int,
+        user_id: int | None,
         input_interval_ms: int = DEFAULT_INTERVAL_MS,
         waveform: Waveform | None = None,
         is_connected: bool = True,
