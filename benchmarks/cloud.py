@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
-from attrs import define, field
+from attrs import define
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
@@ -39,7 +39,7 @@ READERS: Final = (1, 100, 1000)
 INTERVAL_MS: Final = 200
 SECONDS: Final = 4.0
 CONNECTIONS: Final = 16
-ROUNDS: Final = 1
+ROUNDS: Final = 3
 DEVICES: Final = 10
 
 
@@ -127,7 +127,7 @@ class Remote:
     url: str
     streamer: str
     lister: str
-    _process: asyncio.subprocess.Process = field(alias="process")
+    _process: asyncio.subprocess.Process
 
     @property
     def address(self) -> tuple[str, int]:
@@ -161,7 +161,8 @@ async def remote(*arguments: str) -> AsyncGenerator[Remote, None]:
     )
     assert process.stdout is not None  # noqa: S101 - a pipe
     try:
-        yield Remote(*(await process.stdout.readline()).decode().split(), process=process)
+        url, streamer, lister = (await process.stdout.readline()).decode().split()
+        yield Remote(url, streamer, lister, process)
     finally:
         process.kill()
         await process.communicate()
@@ -181,7 +182,7 @@ async def stream_costs(server: Remote, readers: int, *, shared: bool) -> dict[st
     """Measure what so many readers cost."""
     loop = asyncio.get_running_loop()
     _, before = await server.used()
-    transports = []
+    transports: list[asyncio.Transport] = []
     for number in range(readers):
         transport, _ = await loop.create_connection(Counter, *server.address)
         transport.write(server.request(server.streamer, "GET", f"/devices/000001{0 if shared else number:06x}/input"))

@@ -92,9 +92,12 @@ class Fault:
 def plan(seed: int, seconds: float) -> list[Fault]:
     """Return the faults of a storm: the same for the same arguments, one after the other but for bits off line."""
     rng = random.Random(seed)  # noqa: S311 - no secret hangs on it
-    kinds = {**_LASTING, **_OTHERS}
+    kinds: dict[str, tuple[float, float, _Making]] = {
+        **_LASTING,
+        **{kind: (least, most, lambda _: NO_FAULTS) for kind, (least, most) in _OTHERS.items()},
+    }
     # All kinds come before one comes again, and the faults and pauses of a short storm are so short that all do come.
-    spans = [*(span[:2] for span in kinds.values()), *[_PAUSE] * len(kinds)]
+    spans = [*((least, most) for least, most, _ in kinds.values()), *[_PAUSE] * len(kinds)]
     room = seconds - sum(least for least, _ in spans)
     scale = max(0.0, min(1.0, room / sum(most - least for least, most in spans)))
 
@@ -109,10 +112,10 @@ def plan(seed: int, seconds: float) -> list[Fault]:
             deck = list(kinds)
             rng.shuffle(deck)
         kind = deck.pop()
-        least, most, *making = kinds[kind]
+        least, most, make = kinds[kind]
         lasts = draw(least, most)
         share = 1.0 if kind in _WHOLE else rng.choice(_SHARES)
-        fault = Fault(at, kind, lasts, share, making[0](rng) if making else NO_FAULTS)
+        fault = Fault(at, kind, lasts, share, make(rng))
         if at + lasts > seconds:
             return found
         found.append(fault)
