@@ -1,6 +1,6 @@
 """``littlebits serve``: a cloud of one's own."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import anyio
 from cyclopts import Parameter
@@ -17,6 +17,11 @@ from ._tls import tls_context
 
 __all__ = ["serve"]
 
+Percent = Annotated[float, Parameter(validator=Number(gte=0, lte=100))]
+
+_BAND: Final = 2.0
+"""Percent between active and idle, in which neither is left."""
+
 
 async def serve(
     *,
@@ -25,8 +30,8 @@ async def serve(
     db: ResolvedPath | None = None,
     limit: Annotated[int, Parameter(validator=Number(gte=1))] = 1800,
     simulate: NonNegativeInt = 2,
-    active_from: Annotated[float, Parameter(validator=Number(gte=0, lte=100))] = 70,
-    idle_to: Annotated[float, Parameter(validator=Number(gte=0, lte=100))] = 68,
+    active_from: Percent = 70,
+    idle_to: Percent | None = None,
     allow_private_webhooks: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     tls_cert: ResolvedPath | None = None,
     tls_key: ResolvedPath | None = None,
@@ -52,7 +57,7 @@ async def serve(
         limit: Requests that each token may make in any hour.
         simulate: How many simulated cloudBits there are.
         active_from: Percent; an input that reaches it is active, where a webhook is told of it.
-        idle_to: Percent, not more than that; an input that falls to it is idle.
+        idle_to: Percent; an input that falls to it is idle; 2 less than `active-from` where it is not named.
         allow_private_webhooks: Let webhooks go to this machine, and to private networks.
         tls_cert: A file with the certificate, and those that vouch for it, in PEM: serves https.
         tls_key: A file with the certificate's key in PEM; without it the key stands with the certificate.
@@ -63,7 +68,9 @@ async def serve(
     from ..localcloud import LocalCloud  # noqa: PLC0415
     from ._serving import run_cloud  # noqa: PLC0415
 
-    if idle_to > active_from:
+    if idle_to is None:
+        idle_to = max(0.0, active_from - _BAND)
+    elif idle_to > active_from:
         raise CommandError("serve: --idle-to must not be more than --active-from", ExitCode.USAGE)
     cloud = LocalCloud(
         db,
@@ -76,5 +83,5 @@ async def serve(
     )
     log_structured(log_level)
     allow_many_open_files()
-    stopped = anyio.Event()
-    await interruptible(lambda: run_cloud(cloud, stopped, Printer(json), db=db, simulate=simulate), stopped.set)
+    with anyio.CancelScope() as scope:
+        await interruptible(lambda: run_cloud(cloud, Printer(json), db=db, simulate=simulate), scope.cancel)

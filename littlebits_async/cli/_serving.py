@@ -4,8 +4,6 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import anyio
-
 from ..localcloud import LocalCloud, StorageError
 from ._errors import CommandError, ExitCode
 from ._output import Printer
@@ -14,8 +12,8 @@ from ._simulation import add_bits
 __all__ = ["run_cloud"]
 
 
-async def run_cloud(cloud: LocalCloud, stopped: anyio.Event, say: Printer, *, db: Path | None, simulate: int) -> None:
-    """Run a cloud until `stopped` is set, and say first where it is.
+async def run_cloud(cloud: LocalCloud, say: Printer, *, db: Path | None, simulate: int) -> None:
+    """Run a cloud until cancelled, and say first where it is.
 
     Raises:
         CommandError: It cannot listen, or its database cannot be used.
@@ -32,14 +30,7 @@ async def run_cloud(cloud: LocalCloud, stopped: anyio.Event, say: Printer, *, db
         except StorageError as exc:
             raise CommandError(str(exc), ExitCode.REFUSED) from exc
 
-        async def watch() -> None:
-            await cloud.wait_ended()
-            stopped.set()
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(watch)
-            await stopped.wait()
-            tasks.cancel_scope.cancel()
+        await cloud.wait_ended()
 
 
 async def _introduce(cloud: LocalCloud, say: Printer, db: Path | None, simulate: int) -> None:

@@ -22,6 +22,9 @@ async def add_bits(cloud: LocalCloud, count: int) -> list[Bit]:
     """Have bits ``00e040000001`` and on in a cloud; no two move in step.
 
     One that the cloud knows already, from its database, comes on line again as its owner left it.
+
+    Returns:
+        Those that are somebody's.
     """
     bits: list[Bit] = []
     for number, (kind, make) in zip(range(1, count + 1), cycle(_KINDS), strict=False):
@@ -32,7 +35,8 @@ async def add_bits(cloud: LocalCloud, count: int) -> list[Bit]:
         else:
             await bit.set_waveform(make(number))
             await bit.set_connected(True)
-        bits.append(bit)
+        if bit.user_id is not None:
+            bits.append(bit)
     return bits
 
 

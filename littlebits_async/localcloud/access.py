@@ -12,7 +12,7 @@ from typing import Final
 from attrs import frozen
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["AccessLog", "Answered"]
+__all__ = ["AccessLog", "Answered", "loggable"]
 
 logger: Final = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class AccessLog:
             logger.info(
                 Answered(
                     method=scope["method"][:_LONGEST],
-                    path=_loggable(raw_path),
+                    path=loggable(raw_path),
                     version=state.get("version"),
                     status=status,
                     ms=(time.perf_counter() - began) * 1000,
@@ -96,7 +96,7 @@ class AccessLog:
             )
 
 
-def _loggable(raw_path: bytes) -> str | None:
+def loggable(raw_path: bytes) -> str | None:
     """Write a path as text: not one that is a whole URL, which may hold a password, nor a token that went astray."""
     if not raw_path.startswith(b"/"):
         return None

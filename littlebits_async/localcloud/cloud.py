@@ -218,7 +218,10 @@ class LocalCloud:
         try:
             await asyncio.wait({self._task, started}, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            await self._close()
+            try:
+                await self._close()
+            except Exception:
+                logger.exception("the cloud failed")  # the cancellation goes first
             raise
         if not started.done():
             await self._close()  # raises what went wrong
@@ -256,7 +259,6 @@ class LocalCloud:
                 await tasks.start(server.run)
                 started.set_result(None)
                 await self._closing.wait()
-                self._store.hurry()
                 await self.close_streams()
                 await server.stop()
                 tasks.cancel_scope.cancel()
@@ -264,8 +266,10 @@ class LocalCloud:
             raise group.exceptions[0] from None
         finally:
             listener.close()
+            self._store.hurry()  # also where a part of it has failed
             with anyio.CancelScope(shield=True):
                 await self._store.aclose()
+                await server.wait_answered()
 
     async def _look_after_store(self, version: int) -> None:
         """Let inputs go to disk, and take note of tokens that another program made or revoked."""
@@ -286,6 +290,7 @@ class LocalCloud:
         if task is None:
             return
         self._closing.set()
+        self._store.hurry()
         with anyio.CancelScope(shield=True):
             while not task.done():
                 try:

@@ -16,7 +16,8 @@ T = TypeVar("T")
 def to_the_end(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
     """Have each call carried out in full before its caller is cancelled, by anyio or by asyncio.
 
-    What is on disk must take place in memory too, and no thread or lock may be left behind.
+    What is on disk must take place in memory too, and no thread or lock may be left behind. Whoever is cancelled is
+    told that, and not how it ended.
     """
 
     @functools.wraps(function)
@@ -28,9 +29,10 @@ def to_the_end(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Cor
                     await asyncio.wait([task])
                 except asyncio.CancelledError as error:
                     cancelled = error
-        result = task.result()
         if cancelled is not None:
+            if not task.cancelled():
+                task.exception()  # was looked at: asyncio would log it
             raise cancelled
-        return result
+        return task.result()
 
     return carried_out

@@ -1,8 +1,8 @@
 """All that the cloud keeps, and the rules about who may touch it.
 
-A change is on disk before it takes place here, and with that before it is answered; whoever waits for it may be
-cancelled, it is made all the same. What a bit shows because it follows another one is not kept: it is told again with
-the next reading.
+A change is on disk before it takes place here, and with that before it is answered. Changes wait for their turn, and
+then are made in full, whoever is cancelled. What a bit shows because it follows another one is not kept: it is told
+again with the next reading.
 
 Source: spec/cloud-http-api-v1-and-webhooks.md ("Endpoints Overview", the 403 for a device of somebody else);
 spec/cloud-api-v2.txt ("Errors", "Subscriptions"). The documents disagree about a deactivated device: 003 says that it
@@ -29,7 +29,7 @@ from .bits import DEFAULT_INTERVAL_MS, DEFAULT_LABEL, FOREVER, MAX_INTERVAL_MS, 
 from .endings import to_the_end
 from .publishing import Publisher
 from .readings import Reading
-from .storage import DeliveryRecord, DeviceRecord, StorageError, Store, SubscriptionRecord
+from .storage import DeliveryRecord, DeviceRecord, Store, SubscriptionRecord
 from .subscriptions import Subscriptions, is_url
 from .ticker import Ticker
 from .tokens import Tokens
@@ -108,7 +108,6 @@ class Registry:
             self._connect(item, stood[item.publisher_id])
         self._loaded = True
 
-    @to_the_end
     async def add(
         self,
         device_id: str,
@@ -147,7 +146,6 @@ class Registry:
             raise Refusal(HTTPStatus.FORBIDDEN, "You do not own this device")
         return bit
 
-    @to_the_end
     async def update(self, device_id: str, user_id: int, update: Update) -> Bit:
         """Change the settings of a user's bit.
 
@@ -157,7 +155,6 @@ class Registry:
         async with self._changing:
             return await self._change(self.find(device_id, user_id), user_id, update)
 
-    @to_the_end
     async def activate(self, device_id: str, user_id: int, update: Update) -> Bit:
         """Bind a bit to a user; one that was never heard of is off line until it connects.
 
@@ -174,13 +171,8 @@ class Registry:
                     raise Refusal(HTTPStatus.BAD_REQUEST, str(error)) from None
             if bit.user_id is not None:
                 self.find(device_id, user_id)
-            is_anew = bit.user_id is None
-            await self._change(bit, user_id, update)
-            if is_anew:
-                bit.feed.refresh(anew=True)  # a reading of the last owner's is not for this one
-            return bit
+            return await self._change(bit, user_id, update)
 
-    @to_the_end
     async def deactivate(self, device_id: str, user_id: int) -> None:
         """Take a bit, its subscriptions and all that it was told from its user.
 
@@ -188,13 +180,7 @@ class Registry:
             Refusal: As `update` does.
         """
         async with self._changing:
-            bit = self.find(device_id, user_id)
-            items = [*self.subscriptions.of_publisher(bit.id), *self.subscriptions.of_subscriber(bit.id)]
-            unowned = _unowned(bit.id)
-            await self._store.release_device(unowned, [item.id for item in items])
-            bit.release(unowned)
-            self._disconnect(items)
-            await bit.close_streams()
+            await self._release(self.find(device_id, user_id))
 
     @to_the_end
     async def output(self, device_id: str, user_id: int, percent: float, duration_ms: int) -> None:
@@ -210,7 +196,6 @@ class Registry:
                 raise _not_found()
             bit.show(percent, duration_ms)
 
-    @to_the_end
     async def light(self, device_id: str, user_id: int, light: Light, duration_ms: int) -> None:
         """Tell the light of a user's bit what to show, and leave what is None as it is; lost when the bit is off line.
 
@@ -221,15 +206,12 @@ class Registry:
             bit = self.find(device_id, user_id)
             if bit.is_connected:
                 before = bit.light or Light()
-                shown = Light(light.color or before.color, light.mode or before.mode)
-                await self._store.save_light(bit.id, shown.color, shown.mode, _until_ms(duration_ms))
-                bit.shine(shown, duration_ms)
+                await self._shine(bit, Light(light.color or before.color, light.mode or before.mode), duration_ms)
 
     def subscriptions_of_user(self, user_id: int) -> list[SubscriptionRecord]:
         """List the subscriptions of a user's bits, on either side."""
         return [item for item in self.subscriptions if self._concerns(item, user_id)]
 
-    @to_the_end
     async def subscribe(
         self, publisher_id: str, subscriber_id: str, events: tuple[str, ...], user_id: int
     ) -> SubscriptionRecord:
@@ -241,18 +223,15 @@ class Registry:
         """
         async with self._changing:
             self.find(publisher_id, user_id)
-            wanted = SubscriptionRecord(publisher_id=publisher_id, subscriber_id=subscriber_id, events=events)
-            if not is_url(subscriber_id):
+            called = is_url(subscriber_id)
+            if not called:
                 self.find(subscriber_id, user_id)
-                kept = await self._store.save_subscription(wanted)
-            elif self._poster.may_call(subscriber_id):
-                kept = await self._subscribe_url(wanted)
-            else:
+            elif not self._poster.may_call(subscriber_id):
                 raise Refusal(
                     HTTPStatus.BAD_REQUEST, '"subscriber_id" must not lead to this machine or a private network'
                 )
-            self._connect(kept, Amplitude(self._thresholds))
-            return kept
+            wanted = SubscriptionRecord(publisher_id=publisher_id, subscriber_id=subscriber_id, events=events)
+            return await self._subscribe(wanted, called=called)
 
     async def secret(self, user_id: int) -> str:
         """Return what a user's webhooks are signed with."""
@@ -260,7 +239,6 @@ class Registry:
             self._secrets[user_id] = await self._store.secret(user_id, now_ms=_now_ms())
         return self._secrets[user_id]
 
-    @to_the_end
     async def unsubscribe(self, publisher_id: str, subscriber_id: str, user_id: int) -> None:
         """End a subscription.
 
@@ -296,12 +274,14 @@ class Registry:
         return bit
 
     def _note(self, reading: Reading) -> None:
-        self._store.note_input(reading.device_id, reading.timestamp_ms, reading.absolute)
+        if reading.user_id is not None:  # else the next owner would find it
+            self._store.note_input(reading.device_id, reading.timestamp_ms, reading.absolute)
 
     def _tell_connection(self, bit: Bit) -> None:
         if (publisher := self._publishers.get(bit.id)) is not None:
             publisher.connection(bit.user_id, is_connected=bit.is_connected)
 
+    @to_the_end
     async def _add(self, device: DeviceRecord, *, waveform: Waveform | None = None, is_connected: bool) -> Bit:
         if device.id in {"", ".", ".."} or _CONTROL.search(device.id):
             raise ValueError(f"{device.id!r} cannot be the id of a device")
@@ -312,14 +292,38 @@ class Registry:
         await self._store.save_device(device, now_ms=_now_ms())
         return self._make(device, waveform=waveform, is_connected=is_connected)
 
+    @to_the_end
     async def _change(self, bit: Bit, user_id: int, update: Update) -> Bit:
         before = DeviceRecord(id=bit.id, label=bit.label, user_id=bit.user_id, input_interval_ms=bit.input_interval_ms)
         device = _changed(before, user_id, update)
         await self._store.save_device(device, now_ms=_now_ms())
+        is_anew = bit.user_id is None
         bit.label, bit.user_id = device.label, user_id
         if device.input_interval_ms != bit.input_interval_ms:
             bit.input_interval_ms = device.input_interval_ms
+        if is_anew:
+            bit.feed.refresh(anew=True)  # a reading from before is not for this owner
         return bit
+
+    @to_the_end
+    async def _release(self, bit: Bit) -> None:
+        items = [*self.subscriptions.of_publisher(bit.id), *self.subscriptions.of_subscriber(bit.id)]
+        unowned = _unowned(bit.id)
+        await self._store.release_device(unowned, [item.id for item in items])
+        self._disconnect(items)
+        await bit.close_streams()
+        bit.release(unowned)
+
+    @to_the_end
+    async def _shine(self, bit: Bit, light: Light, duration_ms: int) -> None:
+        await self._store.save_light(bit.id, light.color, light.mode, _until_ms(duration_ms))
+        bit.shine(light, duration_ms)
+
+    @to_the_end
+    async def _subscribe(self, wanted: SubscriptionRecord, *, called: bool) -> SubscriptionRecord:
+        kept = await (self._subscribe_url(wanted) if called else self._store.save_subscription(wanted))
+        self._connect(kept, Amplitude(self._thresholds))
+        return kept
 
     async def _subscribe_url(self, wanted: SubscriptionRecord) -> SubscriptionRecord:
         secret = await self._secret_of(wanted)
@@ -328,13 +332,13 @@ class Registry:
             kept = await self._store.save_subscription(wanted)
             self.courier.add(kept, secret)
             return kept
-        # Before that is kept, so that a failure that is kept then counts from 0.
-        before = self.courier.renew(known.id)
-        try:
-            return await self._store.save_subscription(wanted)
-        except StorageError:
-            self.courier.restore(before)
-            raise
+        while True:
+            before = self.courier.standing(known.id)
+            kept = await self._store.save_subscription(wanted)
+            if self.courier.standing(known.id) is before:
+                break  # else a try ended meanwhile, and its failure stands on disk again
+        self.courier.renew(known.id)
+        return kept
 
     def _concerns(self, item: SubscriptionRecord, user_id: int) -> bool:
         ends = (self._bits.get(item.publisher_id), self._bits.get(item.subscriber_id))
@@ -354,6 +358,7 @@ class Registry:
         publisher.add(item)
         self._let_listen(bit, publisher)
 
+    @to_the_end
     async def _remove(self, items: list[SubscriptionRecord]) -> None:
         await self._store.remove_subscriptions(item.id for item in items)
         self._disconnect(items)
@@ -382,10 +387,10 @@ class Registry:
         # A bit that is taken from its user loses its subscriptions, so there is one.
         return await self.secret(self._bits[item.publisher_id].user_id or 0)
 
-    @to_the_end
     async def _give_up(self, item: SubscriptionRecord) -> None:
         async with self._changing:
-            await self._remove([item])
+            if self.courier.is_given_up(item.id):  # else it was made anew, or deleted, before this had its turn
+                await self._remove([item])
 
 
 def _unowned(device_id: str) -> DeviceRecord:

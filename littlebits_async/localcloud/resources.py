@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from . import fields
+from .access import loggable
 from .answers import Refusal
 from .dialects import Dialect
 from .fields import Fields
@@ -120,13 +121,14 @@ class Resource:
         except ClientDisconnect:
             return
         except StorageError as error:
-            logger.error("%s %s: %s", scope["method"], scope["path"], error)  # noqa: TRY400 - it says what there is to say
+            logger.error("%s %s: %s", scope["method"], loggable(scope["raw_path"]), error)  # noqa: TRY400 - it says what there is to say
             response = _UNAVAILABLE.answer(self.dialect.status_field)
         except Exception as exc:
-            # The path without its query, and the frames without their locals: both may hold a token.
+            # The path without its query, and the frames without their locals: all may hold a token.
             forget_locals(exc)
             trace = exc.__traceback__ and exc.__traceback__.tb_next  # this frame has the headers
-            logger.error("%s %s failed", scope["method"], scope["path"], exc_info=exc.with_traceback(trace))  # noqa: TRY400
+            path = loggable(scope["raw_path"])
+            logger.error("%s %s failed", scope["method"], path, exc_info=exc.with_traceback(trace))  # noqa: TRY400
             response = _FAILURE.answer(self.dialect.status_field)
         response.headers.update(headers)
         await response(scope, receive, send)

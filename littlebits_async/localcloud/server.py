@@ -128,6 +128,10 @@ class Server:
         self._uvicorn.woken.set()
         await self._stopped.wait()
 
+    async def wait_answered(self) -> None:
+        """Wait until nobody is at work on an answer any more, those to peers that are gone included."""
+        await self._uvicorn.wait_answered()
+
     def _drop(self, scope: Scope) -> None:
         for connection in self._uvicorn.connections:
             if connection.client == scope["client"]:
@@ -302,6 +306,12 @@ class _Uvicorn(uvicorn.Server):
             with contextlib.suppress(OSError):  # not connected any more
                 accepted.shutdown(socket.SHUT_RDWR)
         await self._wait_until_empty()
+
+    async def wait_answered(self) -> None:
+        """Wait until no request is being answered."""
+        with anyio.move_on_after(_GRACE, shield=True):
+            while self.server_state.tasks:  # noqa: ASYNC110 - uvicorn tells nobody
+                await anyio.sleep(_POLL)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:

@@ -16,6 +16,7 @@ from typing import Final
 from starlette.requests import Request
 
 from .answers import Refusal
+from .endings import to_the_end
 from .storage import Store, TokenRecord
 
 __all__ = ["SCOPES", "Tokens", "check_scope", "digest"]
@@ -43,6 +44,7 @@ class Tokens:
         self._by_digest = {token.digest: token for token in await self._store.tokens()}
         return frozenset(before - self._by_digest.keys())
 
+    @to_the_end
     async def create(self, scopes: Iterable[str], user_id: int, label: str = "") -> str:
         """Make a token of 64 hexadecimal digits.
 

@@ -577,7 +577,7 @@ class History(RuleBasedStateMachine):
         refusal = self.refusal(who, "admin", device_id)
         assert answer.status == (refusal or 200)
         if refusal is None:
-            self.devices[device_id].owner = None
+            self.devices[device_id] = Device(owner=None)
             self.subscriptions = {pair: item for pair, item in self.subscriptions.items() if device_id not in pair}
 
     @rule(

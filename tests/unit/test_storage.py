@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import anyio
 import pytest
 
 from littlebits_async.localcloud.storage import (
@@ -20,6 +21,7 @@ from littlebits_async.localcloud.storage import (
 )
 from littlebits_async.localcloud.storage._notes import Notes
 from littlebits_async.localcloud.storage._writer import Writer
+from tests.support.disk import PATIENCE, Disk
 
 pytestmark = pytest.mark.asyncio
 
@@ -377,3 +379,25 @@ async def test_a_closed_store_says_so(path: Path | None) -> None:
     with pytest.raises(StorageError, match="not running"):
         await store.flush()
     await store.aclose()  # again, without effect
+
+
+async def test_what_is_noted_is_not_lost_with_who_does_not_wait_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk.install(monkeypatch)
+    async with opened(Store(tmp_path / "cloud.db")) as store:
+        await store.save_device(BIT, now_ms=0)
+        store.note_input("b1", 1, 1023)
+        with disk.held():
+            flushing = asyncio.create_task(store.flush())
+            with anyio.fail_after(PATIENCE):
+                while not disk.is_asked:  # noqa: ASYNC110 - a thread, which tells nobody
+                    await anyio.sleep(0.002)
+            flushing.cancel()
+            await asyncio.sleep(0)
+            broken = disk.broken("COMMIT")
+            broken.__enter__()
+        with pytest.raises(asyncio.CancelledError):
+            await flushing
+        broken.__exit__(None, None, None)
+        assert await store.inputs("b1") == [(1, 1023)]

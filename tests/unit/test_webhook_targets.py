@@ -1,9 +1,13 @@
 """Webhooks go to addresses of the internet, whatever the name, and however the address is written."""
 
 import socket
+import subprocess
+import sys
+import threading
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import anyio
 import httpcore
 import pytest
 
@@ -152,3 +156,58 @@ async def test_hosts_are_refused_as_they_resolve(host: str) -> None:
 async def test_no_url_leads_to_a_socket_of_this_machine() -> None:
     with pytest.raises(httpcore.ConnectError):
         await CheckedBackend(FakeBackend()).connect_unix_socket("/run/x")
+
+
+# Names whose servers do not answer
+
+MANY = 100
+"""More look-ups than asyncio or anyio have threads for."""
+
+
+@pytest.mark.asyncio
+async def test_names_that_take_long_hold_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+
+    def getaddrinfo(host: str, port: int, **_: object) -> list[tuple[Any, ...]]:
+        if host != "quick.test":
+            answered.wait(20)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("8.8.8.8", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    inner = FakeBackend()
+    backend = CheckedBackend(inner)
+    try:
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as tasks:
+                for number in range(MANY):
+                    tasks.start_soon(backend.connect_tcp, f"slow{number}.test", 80)
+                await anyio.wait_all_tasks_blocked()
+                await backend.connect_tcp("quick.test", 80)
+                assert inner.asked == ["8.8.8.8"]
+                tasks.cancel_scope.cancel()
+    finally:
+        answered.set()
+
+
+@pytest.mark.parametrize("allow_private", [False, True])
+def test_a_name_that_takes_long_does_not_hold_up_the_end_of_the_program(*, allow_private: bool) -> None:
+    program = f"""
+import asyncio, socket, threading
+from littlebits_async.localcloud.webhooks import DeliveryError, Poster
+from littlebits_async.signatures import new_secret
+
+socket.getaddrinfo = lambda *_, **__: threading.Event().wait()
+
+async def main() -> None:
+    async with Poster(allow_private={allow_private}, answer_within=0.1) as poster:
+        try:
+            await poster.post("http://slow.test/", b"{{}}", secret=new_secret(), message_id="1", timestamp=1)
+        except DeliveryError as error:
+            print(error, flush=True)
+
+asyncio.run(main())
+"""
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "no answer in 0.1 s\n", "")

@@ -1,4 +1,4 @@
-"""Rows to values: what the tables hold, read inside a transaction."""
+"""What several jobs of the store do inside a transaction: rows to values, above all."""
 
 import json
 import sqlite3

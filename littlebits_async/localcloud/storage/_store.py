@@ -9,7 +9,6 @@ Two promises, which hold however the program ends:
 """
 
 import asyncio
-import contextlib
 import functools
 import json
 import logging
@@ -18,15 +17,13 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Final
 
-import anyio
-
 from ...amplitude import Level
 from ..endings import to_the_end
+from ._database import Database
 from ._notes import Notes
 from ._records import DeliveryRecord, DeviceRecord, Snapshot, SubscriptionRecord, TokenRecord
 from ._rows import ensure_user, load, newest_delivery, newest_inputs, subscription, tokens, write_nothing_new
-from ._schema import migrate
-from ._writer import StorageError, Writer, is_busy
+from ._writer import StorageError, Writer
 
 __all__ = ["HISTORY", "Store"]
 
@@ -34,13 +31,6 @@ logger: Final = logging.getLogger(__name__)
 
 HISTORY: Final = 1000
 """Inputs kept of each device, the newest."""
-
-_PRAGMAS: Final = (
-    "PRAGMA busy_timeout = 5000",  # another program may be writing: `littlebits tokens`
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = FULL",  # what was answered survives a loss of power
-    "PRAGMA foreign_keys = ON",
-)
 
 
 class Store:
@@ -54,10 +44,8 @@ class Store:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
-        self._path = None if path is None else os.fspath(path)
-        self._kept = b""
+        self._database = Database(path)
         self._writer: Writer | None = None
-        self._lock: sqlite3.Connection | None = None
         self._inputs: dict[str, int] = {}  # how many there were of each device, ever
         self._newest = 0
         self._taken = 0
@@ -77,7 +65,7 @@ class Store:
         if self._writer is not None:
             raise RuntimeError("the store is open already")
         self._flushing = asyncio.Lock()  # belongs to the loop that runs, which may be another than the last time
-        writer = Writer(functools.partial(self._connect, alone=alone))
+        self._writer = writer = Writer(functools.partial(self._database.connect, alone=alone), self._database.keep)
         try:
             await writer.opened()
             # What was noted while it was closed goes in front.
@@ -86,11 +74,12 @@ class Store:
             self._newest = max(self._newest, await writer.run(newest_delivery))
         except BaseException as error:
             await to_the_end(writer.aclose)()
-            self._unlock()
+            self._writer = None
+            self._database.unlock()
             if isinstance(error, sqlite3.Error | OSError | StorageError):
-                raise StorageError(f"{self._path}: {getattr(error, 'strerror', None) or error}") from error
+                reason = getattr(error, "strerror", None) or error
+                raise StorageError(f"{self._database.path}: {reason}") from error
             raise
-        self._writer = writer
 
     def hurry(self) -> None:
         """Wait no longer for other programs that use the database: the end is near."""
@@ -109,11 +98,8 @@ class Store:
         except StorageError as error:
             logger.error("the newest inputs and webhooks are lost: %s", error)  # noqa: TRY400 - it says all
         self._writer = None
-        if self._path is None:
-            # The thread that owns the connection ends with it: what it holds goes on as bytes.
-            self._kept = await writer.run(lambda db: db.serialize())
         await writer.aclose()
-        self._unlock()
+        self._database.unlock()
 
     async def load(self) -> Snapshot:
         """Read all that the cloud starts with, but for the tokens."""
@@ -272,19 +258,21 @@ class Store:
         if dropped:
             self._notes.dropped[delivery.subscription_id] += dropped
 
+    @to_the_end
     async def flush(self) -> int:
         """Bring what is noted to disk, all of it or nothing; what could not be kept stays noted.
 
         Returns:
             The number of the newest delivery that is on disk.
+
+        Cancellation: it is brought there all the same.
         """
         async with self._flushing:  # one after the other, so that none goes by what is noted again
             writer, notes, newest = self._open, self._notes, self._newest
             if notes:
                 self._notes, self._taken = Notes(), newest
                 try:
-                    with anyio.CancelScope(shield=True):
-                        await writer.run(notes.write)
+                    await writer.run(notes.write)
                 except StorageError:
                     notes.add(self._notes)
                     self._notes, self._taken = notes, self._written
@@ -362,32 +350,6 @@ class Store:
             raise StorageError("the cloud is not running")
         return self._writer
 
-    def _connect(self, *, alone: bool) -> sqlite3.Connection:
-        if self._path is None:
-            connection = sqlite3.connect(":memory:", isolation_level=None)
-            if self._kept:
-                connection.deserialize(self._kept)
-        else:
-            if alone:
-                self._lock = _lock(f"{self._path}-serving")
-            with contextlib.suppress(FileExistsError):  # then its permissions are somebody's choice
-                # Nobody else's to read, for the secrets of webhooks stand in it; SQLite's other files do as this one.
-                os.close(os.open(self._path, os.O_CREAT | os.O_EXCL, 0o600))
-            connection = sqlite3.connect(self._path, isolation_level=None)
-        try:
-            for pragma in _PRAGMAS:
-                connection.execute(pragma)
-            migrate(connection, alone=alone)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _unlock(self) -> None:
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
-
 
 def _settings(device: DeviceRecord) -> tuple[object, ...]:
     return (
@@ -400,16 +362,3 @@ def _settings(device: DeviceRecord) -> tuple[object, ...]:
         device.mode,
         device.light_until_ms,
     )
-
-
-def _lock(path: str) -> sqlite3.Connection:
-    """Hold a lock that ends with this process, however it ends, on every system that SQLite knows."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
-    try:
-        connection.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
-        connection.close()
-        if not is_busy(error):
-            raise
-        raise StorageError("another cloud serves this database") from None
-    return connection

@@ -19,13 +19,13 @@ from typing import Any, Final, TypeVar
 
 from attrs import frozen
 
-__all__ = ["Job", "StorageError", "Writer", "is_busy"]
+__all__ = ["PATIENCE", "Job", "StorageError", "Writer", "is_busy"]
 
 logger: Final = logging.getLogger(__name__)
 
 _MOST_AT_ONCE: Final = 256
 """Jobs that share a transaction."""
-_PATIENCE: Final = 5.0
+PATIENCE: Final = 5.0
 """Seconds to wait for another program's transaction to end: `littlebits tokens`, or somebody's shell."""
 _BUSY_TIMEOUT_MS: Final = 250
 """For which SQLite itself waits; in between it is looked whether there is still time."""
@@ -51,11 +51,18 @@ class Writer:
 
     Args:
         connect: Opens the database, in autocommit mode; called in the thread, which closes it.
+        leave: Is given the connection before it is closed, in the thread.
     """
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        leave: Callable[[sqlite3.Connection], None] = lambda _: None,
+    ) -> None:
         self._connect = connect
+        self._leave = leave
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._at_work: list[_Task] = []
         self._closed = False
         self._hurried = threading.Event()
         self._loop = asyncio.get_running_loop()
@@ -131,7 +138,9 @@ class Writer:
                 with contextlib.closing(connection):
                     connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
                     while (tasks := self._next()) is not None:
+                        self._at_work = tasks
                         self._commit(connection, tasks)
+                    self._leave(connection)
             except Exception:
                 logger.exception("the database broke")
         finally:
@@ -140,10 +149,13 @@ class Writer:
     def _end(self) -> None:
         """Leave nobody waiting for a thread that is gone."""
         self._closed = True
+        left: list[_Task | None] = [*self._at_work]  # which were told, unless something broke
         with contextlib.suppress(queue.Empty):
             while True:
-                if (task := self._tasks.get_nowait()) is not None:
-                    task.done(None, StorageError("the database is closed"))
+                left.append(self._tasks.get_nowait())
+        for task in left:
+            if task is not None:
+                task.done(None, StorageError("the database is closed"))
         if not self._ended.done():
             self._ended.set_result(None)
 
@@ -179,7 +191,7 @@ class Writer:
             task.done(value, failed)
 
     def _begin(self, connection: sqlite3.Connection) -> None:
-        until = time.monotonic() + _PATIENCE
+        until = time.monotonic() + PATIENCE
         while True:
             try:
                 connection.execute("BEGIN IMMEDIATE")

@@ -124,18 +124,21 @@ class Courier:
         """
         self._routes[subscription.id] = _Route(Outbox(subscription, waiting), secret)
 
-    def renew(self, subscription_id: int) -> SubscriptionRecord:
-        """Forget a subscription's failures, and try at once what waits; return how it was."""
+    def standing(self, subscription_id: int) -> SubscriptionRecord:
+        """Give a subscription as it stands; another object after each try."""
+        return self._routes[subscription_id].outbox.subscription
+
+    def renew(self, subscription_id: int) -> None:
+        """Forget a subscription's failures, and try at once what waits."""
         route = self._routes[subscription_id]
-        before = route.outbox.subscription
         route.outbox.renew()
         if route.pause is not None:
             route.pause.cancel()
-        return before
 
-    def restore(self, subscription: SubscriptionRecord) -> None:
-        """Let a subscription be as it was before `renew`, which came to nothing."""
-        self._routes[subscription.id].outbox.subscription = subscription
+    def is_given_up(self, subscription_id: int) -> bool:
+        """Tell whether a subscription is one that is still to be deleted."""
+        route = self._routes.get(subscription_id)
+        return route is not None and route.outbox.is_given_up
 
     def remove(self, subscription_id: int) -> None:
         """Serve a subscription no more; what waits is not sent."""

@@ -340,8 +340,25 @@ class TestErrors:
 
         monkeypatch.setattr(vars(cloud)["_registry"], "of_user", fail)
         assert_refused(await http.get("/devices"), 500, "Internal Server Error")
-        assert [item.levelname for item in caplog.records if "GET /devices failed" in item.message] == ["ERROR"]
+        assert [item.levelname for item in caplog.records if "GET /v2/devices failed" in item.message] == ["ERROR"]
         assert "ZeroDivisionError" in caplog.text
+
+    async def test_a_token_that_went_astray_into_the_path_of_a_mistake_is_not_logged(
+        self,
+        token: str,
+        http: httpx.AsyncClient,
+        cloud: LocalCloud,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(vars(cloud)["_registry"], "find", fail)
+        assert_refused(await http.get(f"/devices/{token}"), 500, "Internal Server Error")
+        said = [item for item in caplog.records if not item.name.startswith(("httpx", "httpcore"))]
+        assert any("GET /v2/devices/[token] failed" in item.getMessage() for item in said)
+        assert not any(token in logging.Formatter().format(item) for item in said)
 
     async def test_what_is_not_http_is_turned_away(self, cloud: LocalCloud, http: httpx.AsyncClient) -> None:
         host, port = cloud.url.removeprefix("http://").split(":")

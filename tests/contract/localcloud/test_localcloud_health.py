@@ -117,7 +117,7 @@ async def test_a_store_that_fails_or_hangs_is_a_503(
 async def test_a_database_that_takes_no_change_is_a_503_until_it_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("littlebits_async.localcloud.storage._store._PRAGMAS", ("PRAGMA busy_timeout = 50",))
+    monkeypatch.setattr("littlebits_async.localcloud.storage._writer.PATIENCE", 0)
     monkeypatch.setattr("littlebits_async.localcloud.health._GOOD_FOR", 0)
     db = tmp_path / "cloud.db"
     async with LocalCloud(db) as cloud, httpx.AsyncClient(base_url=cloud.url, trust_env=False, timeout=20) as client:

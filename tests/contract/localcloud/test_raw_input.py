@@ -391,7 +391,8 @@ async def test_half_a_request_leaves_nothing(wire: Wire, content: bytes, how: st
         elif how == "vanishes":
             peer.vanish()
         elif how == "shuts":
-            peer.writer.write_eof()
+            with contextlib.suppress(OSError):  # the cloud was faster
+                peer.writer.write_eof()
     if how in {"waits", "shuts"}:
         for peer in peers:
             assert not re.search(rb"HTTP/1.1 [^4]", await peer.rest())

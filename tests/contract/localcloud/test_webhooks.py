@@ -3,6 +3,7 @@
 import json
 import logging
 import socket
+import ssl
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -14,6 +15,8 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+import trustme
+from anyio.streams.tls import TLSListener
 from attrs import define, field
 from standardwebhooks import Webhook
 
@@ -26,8 +29,9 @@ from littlebits_async.localcloud.storage import (
     Store,
     SubscriptionRecord,
 )
-from littlebits_async.localcloud.webhooks import LADDER, MOST_WAITING, Courier, Poster
+from littlebits_async.localcloud.webhooks import LADDER, MOST_WAITING, Courier, DeliveryError, Poster
 from littlebits_async.signatures import new_secret
+from tests.support.disk import Disk
 from tests.support.raw_server import Exchange, RawServer, Request, raw_server
 
 pytestmark = pytest.mark.asyncio
@@ -286,6 +290,11 @@ async def half(exchange: Exchange) -> None:
     await exchange.close()
 
 
+async def half_a_failure(exchange: Exchange) -> None:
+    await exchange.send(b"HTTP/1.1 500 Oh\r\nContent-Length: 100\r\n\r\nhalf")
+    await exchange.close()
+
+
 async def endless_headers(exchange: Exchange) -> None:
     await exchange.send(b"HTTP/1.1 200 OK\r\n")
     while True:
@@ -303,6 +312,15 @@ async def drip(exchange: Exchange) -> None:
     while True:
         await exchange.send(b".")
         await anyio.sleep(0.01)
+
+
+async def stall(exchange: Exchange) -> None:
+    await exchange.send(b"HTTP/1.1 200 OK\r\n\r\nOK")
+    await exchange.until_closed()
+
+
+async def bad_chunks(exchange: Exchange) -> None:
+    await exchange.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno chunk at all")
 
 
 @pytest.mark.parametrize(
@@ -324,7 +342,7 @@ async def test_all_but_a_200_is_a_failure(reply: Reply) -> None:
         assert receiver.bodies == ["1", "1", "2"]
 
 
-@pytest.mark.parametrize("reply", [half, drip])
+@pytest.mark.parametrize("reply", [half, drip, stall, bad_chunks], ids=lambda reply: reply.__name__)
 async def test_the_status_decides_whatever_becomes_of_the_body(reply: Reply) -> None:
     async with receiving(reply) as receiver, courier_at_work(answer_within=0.4) as bench:
         bench.offer(await bench.subscribe(receiver.url), "1", "2")
@@ -378,6 +396,20 @@ async def test_while_an_amplitude_is_on_its_way_the_newest_waits() -> None:
         assert receiver.bodies == ["1", "edge", "5"]
         await until(lambda: bench.courier.backlogs[0].waiting == 0)
         assert await bench.kept_bodies() == []
+
+
+async def test_amplitudes_arrive_where_the_disk_is_slower_than_the_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk.install(monkeypatch)
+    async with receiving() as receiver, courier_at_work() as bench:
+        number = await bench.subscribe(receiver.url)
+        with disk.held():
+            for body in "123456":  # each comes while the one before it is on its way to disk
+                bench.offer(number, body, event="amplitude")
+                await until(lambda: disk.is_asked)
+                disk.write()
+            await receiver.until_heard(1)
+        await until(lambda: [item.waiting for item in bench.courier.backlogs] == [0])
+        assert (receiver.bodies[0], receiver.bodies[-1]) == ("1", "6")
 
 
 async def test_a_thousand_wait_and_the_oldest_are_dropped_and_counted(caplog: pytest.LogCaptureFixture) -> None:
@@ -709,3 +741,56 @@ async def test_targets_of_this_machine_are_refused_unless_allowed(monkeypatch: p
         assert asked == ["rebinding.test"]
         assert receiver.heard == []
         assert receiver.server.most_connections == 0
+
+
+# TLS
+
+
+@asynccontextmanager
+async def receiving_https(authority: trustme.CA, name: str) -> AsyncGenerator[RawServer, None]:
+    """A receiver at 127.0.0.1, with a certificate for a name."""
+
+    async def thank(exchange: Exchange) -> None:
+        await exchange.answer(200)
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    with authority.issue_cert(name).private_key_and_cert_chain_pem.tempfile() as path:
+        context.load_cert_chain(path)
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)
+    server = RawServer(f"https://localhost:{port}/hook", thank)
+    async with TLSListener(listener, context, standard_compatible=False) as tls, anyio.create_task_group() as tasks:
+        tasks.start_soon(tls.serve, server.serve)
+        yield server
+        tasks.cancel_scope.cancel()
+
+
+async def test_https_is_spoken_to_whom_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trusted, other = trustme.CA(), trustme.CA()
+    trusted.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+
+    async def post(server: RawServer) -> None:
+        await poster.post(server.url, b"1", secret=SECRET, message_id="1", timestamp=1)
+
+    async with (
+        receiving_https(trusted, "localhost") as receiver,
+        receiving_https(other, "localhost") as unknown,
+        receiving_https(trusted, "other.test") as wrong,
+        Poster(allow_private=True) as poster,
+    ):
+        for server in (unknown, wrong):
+            with pytest.raises(DeliveryError, match="CERTIFICATE_VERIFY_FAILED"):
+                await post(server)
+            assert server.requests == []
+        await post(receiver)
+        assert [request.body for request in receiver.requests] == [b"1"]
+
+
+async def test_a_receiver_that_is_not_trusted_is_one_that_fails() -> None:
+    async with receiving_https(trustme.CA(), "localhost") as receiver, running() as cloud:
+        bit = await cloud.add_device("b1", input_interval_ms=SLOWEST)
+        await subscribe(cloud, receiver.url)
+        await turn(bit, 100)
+        await until(lambda: [(item.failures, item.waiting) for item in cloud.webhooks] == [(1, 1)])
+        assert receiver.requests == []
