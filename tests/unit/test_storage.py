@@ -399,5 +399,7 @@ async def test_what_is_noted_is_not_lost_with_who_does_not_wait_for_the_disk(
             broken.__enter__()
         with pytest.raises(asyncio.CancelledError):
             await flushing
+        with pytest.raises(StorageError):
+            await store.check()  # behind it
         broken.__exit__(None, None, None)
         assert await store.inputs("b1") == [(1, 1023)]
