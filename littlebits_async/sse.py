@@ -21,6 +21,7 @@ MAX_EVENT_SIZE: Final = 64 * 1024
 
 _BOM: Final = b"\xef\xbb\xbf"
 _COLON: Final = ord(":")
+_CR: Final = ord("\r")
 _LF: Final = ord("\n")
 _SPACE: Final = ord(" ")
 # Sixteen digits of milliseconds are more than thirty thousand years: of a longer number the front is enough.
@@ -147,12 +148,12 @@ class Decoder:
             and data.find(b"\n") == len(data) - 2 <= self._limit
             and data[-1] == _LF
             and data[:5] == b"data:"
-            and b"\r" not in data
+            and _CR not in data  # of a byte: to look for bytes costs five times as much
         ):
             # One read, one event, one line: nearly all that ever comes. What follows would say the same, later.
             return [Message(data[6 if data[5] == _SPACE else 5 : -2].decode("utf-8", "replace"), "message", self._id)]
         items: list[Item] = []
-        if self._raw or b"\r" in data:
+        if self._raw or _CR in data:
             data = self._normalize(data)
         if self._midway:
             head, blank, data = data.partition(b"\n\n")
@@ -161,7 +162,7 @@ class Decoder:
         whole, blank, tail = data.rpartition(b"\n\n")
         if blank:
             for block in whole.split(b"\n\n"):
-                if block[:5] == b"data:" and b"\n" not in block and len(block) <= self._limit:
+                if block[:5] == b"data:" and _LF not in block and len(block) <= self._limit:
                     text = block[6 if block[5:6] == b" " else 5 :].decode("utf-8", "replace")
                     items.append(Message(text, "message", self._id))
                 else:

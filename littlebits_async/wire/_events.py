@@ -12,15 +12,13 @@ from typing import Final
 
 from ..errors import DecodeError
 from ..models import InputEvent
+from ._common import END_OF_TIME_MS, FULL_SCALE, read_common
 from ._converter import structure
 from ._json import UnusableError, decode, excerpt, integer, members, number, text
 
 __all__ = ["read_event", "read_input"]
 
 _TYPES: Final = frozenset({"input", "amplitude"})
-_FULL_SCALE: Final = 1023
-_END_OF_TIME_MS: Final = 253_402_300_799_999
-"""The last millisecond of the year 9999, the last that `datetime` knows."""
 
 
 def read_event(data: bytes | str, *, device_id: str) -> InputEvent | None:
@@ -47,10 +45,13 @@ def read_event(data: bytes | str, *, device_id: str) -> InputEvent | None:
 
 
 def read_input(data: bytes | str, *, device_id: str) -> InputEvent | None:
-    """Do as `read_event` does, with the package's own error.
+    """Do as `read_event` does, with the package's own error."""
+    event = read_common(data)
+    return _read_any(data, device_id=device_id) if event is None else event
 
-    A faster reading of the common event belongs before the first line; what it is in doubt about falls through.
-    """
+
+def _read_any(data: bytes | str, *, device_id: str) -> InputEvent | None:
+    """Read whatever a cloud may send; what this makes of data is the truth."""
     event = members(decode(data))
     kind = event.get("type", "input")
     if not isinstance(kind, str):
@@ -88,7 +89,7 @@ def _first(found: Iterable[int | None]) -> int | None:
 
 def _timestamp_ms(said: object) -> int:
     time = number(said)
-    if time is None or not 0 <= time <= _END_OF_TIME_MS:
+    if time is None or not 0 <= time <= END_OF_TIME_MS:
         raise UnusableError("no usable timestamp")
     return int(time)
 
@@ -103,4 +104,4 @@ def _percent(event: Mapping[str, object], payload: Mapping[str, object], absolut
             return percent
     if absolute is None:
         raise UnusableError("no usable percent")
-    return absolute / _FULL_SCALE * 100
+    return absolute / FULL_SCALE * 100
