@@ -5,9 +5,9 @@ state is neither, and is an async generator all the same to `async for`, `contex
 """
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, Never, TypeVar
 
 __all__ = ["Iteration"]
 
@@ -20,13 +20,12 @@ class Iteration(AsyncGenerator[T, None]):
     _ended = False
 
     @abstractmethod
-    async def _next(self) -> T:
+    def _next(self) -> Coroutine[Any, Any, T]:
         """Return the next item; raise StopAsyncIteration where there is none."""
 
-    async def __anext__(self) -> T:
-        if self._ended:
-            raise StopAsyncIteration
-        return await self._next()
+    def __anext__(self) -> Coroutine[Any, Any, T]:
+        # A coroutine around that of `_next` would cost each event as much as the rest of its way to the consumer.
+        return _over() if self._ended else self._next()
 
     async def asend(self, value: None, /) -> T:
         """Return the next item; there is nothing to send."""
@@ -51,3 +50,7 @@ class Iteration(AsyncGenerator[T, None]):
     async def aclose(self) -> None:
         """End the iteration."""
         self._ended = True
+
+
+async def _over() -> Never:
+    raise StopAsyncIteration

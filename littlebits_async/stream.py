@@ -90,7 +90,7 @@ class Wait:
 
 Command = AskBudget | AskListing | Open | Read | Close | Wait
 _CONNECTED: Final = (Read, Close)
-_LOST: Final = ("", -1)
+_LOST: Final = InputEvent("", -1, 0.0)
 _LONGEST_INTERVAL_MS: Final = 24 * 60 * 60 * 1000
 
 
@@ -185,7 +185,7 @@ class StreamMachine:
         self._silent_openings = 0
         self._slowed = False
         self._refusal: NotFoundError | None = None
-        self._last_event: tuple[str, int] | None = None
+        self._last_event: InputEvent | None = None
         self._paused_at: float | None = None
         self._gap = 0.0
         self._event_gap = 0.0
@@ -238,7 +238,9 @@ class StreamMachine:
         """Bytes came, of whatever kind."""
         if self._asked not in _CONNECTED:
             return
-        self._gap = max(self._gap, now - self._heard_at)
+        gap = now - self._heard_at
+        if gap > self._gap:  # noqa: PLR1730 - max() costs as much as all the rest
+            self._gap = gap
         self._heard_at = now
 
     def event(self, event: InputEvent, now: float) -> bool:
@@ -253,22 +255,25 @@ class StreamMachine:
         """
         if self._asked not in _CONNECTED:
             return False
-        key = (event.device_id, event.timestamp_ms)
         self._connection_events += 1
         self.gap_reason = None
-        if self._connection_events == 1 and self._last_event is not None:
-            if key == self._last_event:
+        last = self._last_event
+        if self._connection_events == 1 and last is not None:
+            if (event.device_id, event.timestamp_ms) == (last.device_id, last.timestamp_ms):
                 return False
             self.gap_reason = self._interruption
-        self._last_event = key
+        self._last_event = event
         self.last_event_at = now
+        gap = now - self._seen_event_at
         if self._first_event_at is None:
             self._first_event_at = now
         else:
-            self._event_gap = max(self._event_gap, now - self._seen_event_at)
+            if gap > self._event_gap:  # noqa: PLR1730 - as above
+                self._event_gap = gap
             if self.attempt and now - self._first_event_at >= self._backoff.healthy_after:
                 self.attempt = 0
-        self._seen_event_at = max(self._seen_event_at, now)
+        if gap > 0:
+            self._seen_event_at = now
         self._silent_openings = 0
         if self.state is StreamState.QUIET:
             self._enter(StreamState.LIVE, now, Read())

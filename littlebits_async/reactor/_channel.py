@@ -40,14 +40,15 @@ class Channel(Generic[T]):
         self.buffer = buffer
         self._check = check
         self._waiting: deque[_Waiting[T]] = deque()
-        self._arrival: anyio.Event | None = None
-        self._guard = anyio.ResourceGuard("iterating over")
+        self._taken_from = False  # by a consumer that waits, or was woken and has not run since
+        self._asleep = False  # that consumer, until it is woken
+        self._bell: anyio.Semaphore | None = None
 
     def offer(self, key: str, item: T, *, mergeable: bool = True) -> bool:
         """Put an item in, where there is room for it and nobody in line before it."""
         if self._waiting or not self.buffer.put(key, item, mergeable=mergeable):
             return False
-        if self._arrival is not None:
+        if self._asleep:
             self.wake()
         return True
 
@@ -70,12 +71,12 @@ class Channel(Generic[T]):
         Raises:
             anyio.BusyResourceError: Another task is in here.
         """
-        with self._guard:
+        if self._taken_from or not self.buffer:
             await self._until_something()
-            item = self.buffer.pop()
-            if self._waiting:
-                self._admit()
-            return item
+        item = self.buffer.pop()
+        if self._waiting:
+            self._admit()
+        return item
 
     async def get_all(self) -> list[T]:
         """Take all items there are; wait for one where there is none.
@@ -83,11 +84,11 @@ class Channel(Generic[T]):
         Raises:
             anyio.BusyResourceError: Another task is in here.
         """
-        with self._guard:
+        if self._taken_from or not self.buffer:
             await self._until_something()
-            items = self.buffer.drain()
-            self._admit()
-            return items
+        items = self.buffer.drain()
+        self._admit()
+        return items
 
     def discard(self, key: str) -> None:
         """Drop a key's items."""
@@ -96,9 +97,10 @@ class Channel(Generic[T]):
 
     def wake(self) -> None:
         """Have the consumer look again."""
-        if self._arrival is not None:
-            self._arrival.set()
-            self._arrival = None
+        if self._asleep:
+            self._asleep = False
+            assert self._bell is not None  # noqa: S101 - somebody sleeps by it
+            self._bell.release()
 
     def clear(self) -> None:
         """Drop all items, those that wait for room included."""
@@ -107,10 +109,20 @@ class Channel(Generic[T]):
             self._waiting.popleft().taken.set()
 
     async def _until_something(self) -> None:
-        while not self.buffer:
-            self._check()
-            self._arrival = anyio.Event()
-            await self._arrival.wait()
+        if self._taken_from:
+            raise anyio.BusyResourceError("iterating over")
+        if self._bell is None:
+            # An event that can be used again: a new anyio.Event for each wait costs twice as much. A cancelled wait may
+            # leave it rung, and then the next one looks once more.
+            self._bell = anyio.Semaphore(0, fast_acquire=True)
+        self._taken_from = True
+        try:
+            while not self.buffer:
+                self._check()
+                self._asleep = True
+                await self._bell.acquire()
+        finally:
+            self._taken_from = self._asleep = False
 
     def _admit(self) -> None:
         while self._waiting:

@@ -1,6 +1,7 @@
 """What a consumer sees of a channel: events, batches, events and gaps."""
 
-from collections.abc import Hashable
+from collections.abc import Coroutine, Hashable
+from typing import Any
 
 from msgspec import Struct
 
@@ -49,7 +50,8 @@ class Reader:
 
     async def event(self) -> InputEvent:
         """Take the next event."""
-        if (event := self._held_back()) is not None:
+        if self._after_gap is not None:
+            event, self._after_gap = self._after_gap, None
             return event
         entry = await self.channel.get()
         self._last[entry.source] = entry
@@ -94,8 +96,8 @@ class Events(Iteration[InputEvent]):
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
-    async def _next(self) -> InputEvent:
-        return await self._reader.event()
+    def _next(self) -> Coroutine[Any, Any, InputEvent]:
+        return self._reader.event()
 
 
 class Batches(Iteration[list[InputEvent]]):

@@ -55,7 +55,7 @@ FAULTS: Final = (
         ("R1.repeat", "W8"),
         "the repeat of the last event is passed on",
         "stream.py",
-        "            if key == self._last_event:\n",
+        "            if (event.device_id, event.timestamp_ms) == (last.device_id, last.timestamp_ms):\n",
         "            if False:\n",
     ),
     # R2
@@ -63,8 +63,8 @@ FAULTS: Final = (
         ("R2.block", "W9"),
         "nobody waits for room, and the event is lost",
         "reactor/_link.py",
-        "                        await self._push_back(crowded, entry)\n",
-        "",
+        "                        self._crowded = crowded, entry\n                        return\n",
+        "                        machine.resumed(now)\n",
     ),
     Fault(
         ("R2.block",),
@@ -127,8 +127,8 @@ FAULTS: Final = (
         ("R3.again", "W8"),
         "a stream that the server ends is not an error of a stream",
         "transport/_feed.py",
-        'raise StreamClosedError(f"{self._call.path}: {ended_by}")',
-        'raise DecodeError(f"{self._call.path}: {ended_by}")',
+        'raise StreamClosedError(f"{self._call.path}: the server ended the stream")',
+        'raise DecodeError(f"{self._call.path}: the server ended the stream")',
     ),
     Fault(
         ("R3.backoff", "W8"),

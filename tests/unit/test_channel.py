@@ -357,6 +357,77 @@ async def test_a_second_consumer_is_refused() -> None:
     assert taken == [1]
 
 
+async def test_a_second_consumer_is_refused_what_the_first_was_woken_for() -> None:
+    channel = make()
+    taken: list[int] = []
+
+    async def consume() -> None:
+        taken.append(await channel.get())
+
+    async with tasks() as group:
+        group.start_soon(consume)
+        await settle()
+        channel.offer("a", 1)  # the first has not run since
+        with pytest.raises(anyio.BusyResourceError):
+            await channel.get()
+        with pytest.raises(anyio.BusyResourceError):
+            await channel.get_all()
+    assert taken == [1]
+
+
+async def test_the_consumer_is_woken_once_for_all_that_comes_at_a_time() -> None:
+    looks: list[int] = []
+    channel = make(10, check=lambda: looks.append(len(channel.buffer)))
+    taken: list[int] = []
+
+    async def consume() -> None:
+        taken.extend(await take(channel, 6))
+
+    async with tasks() as group:
+        group.start_soon(consume)
+        for first in (0, 3):
+            await settle()
+            for item in range(first, first + 3):
+                channel.offer("a", item)
+    assert taken == list(range(6))
+    assert looks == [0, 0]  # before it waits, and not once for each item
+
+
+@pytest.mark.requirement("R7.cancelled")
+@pytest.mark.parametrize("woken", [True, False])
+async def test_waits_that_were_cancelled_do_not_keep_the_next_from_waiting(woken: bool) -> None:  # noqa: FBT001
+    looks: list[int] = []
+    channel = make(check=lambda: looks.append(len(channel.buffer)))
+    taken: list[int] = []
+
+    async def consume(scope: anyio.CancelScope) -> None:
+        with scope:
+            await channel.get()
+
+    async with tasks() as group:
+        for _ in range(5):
+            scope = anyio.CancelScope()
+            group.start_soon(consume, scope)
+            await settle()
+            if woken:
+                channel.wake()
+            scope.cancel()
+            await settle()
+            channel.offer("a", 0)  # wakes nobody
+            assert await channel.get() == 0
+    looks.clear()
+    async with tasks() as group:
+
+        async def follow() -> None:
+            taken.append(await channel.get())
+
+        group.start_soon(follow)
+        await settle()
+        assert len(looks) <= 2  # once more at most, and then it sleeps
+        channel.offer("a", 1)
+    assert taken == [1]
+
+
 async def test_one_consumer_may_follow_another() -> None:
     channel = make()
     with anyio.move_on_after(0):
