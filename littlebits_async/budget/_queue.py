@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import anyio
 from attrs import define, field
+from msgspec import Struct
 
 from ..errors import BudgetExhaustedError
 from ._api import Grant, Priority
@@ -151,8 +152,8 @@ class Queue:
                 waiter.called.set()
 
 
-@define(eq=False)
-class Spent(Grant):
+# A Struct, as in sse: built in a third of the time, and one is built for each request.
+class Spent(Struct, Grant, eq=False):
     """A token that is out; settled when it has no `_queue` any more."""
 
     _queue: Queue | None
