@@ -8,6 +8,8 @@ from tests.requirements import REQUIREMENTS, asks_for, is_known
 from tests.support.local_cloud import CloudInThread, cloud_in_thread
 from tests.support.marks import ids_of
 
+PLAIN = "asyncio-plain"
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -33,10 +35,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    """Tests marked ``anyio`` hold on both event loops."""
+def anyio_backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Tests marked ``anyio`` hold on both event loops; those marked ``both_feeds``, on asyncio without push too."""
     backend: str = request.param
+    if backend == PLAIN:
+        monkeypatch.setattr("littlebits_async.transport._connections.can_push", lambda: False)
+        return "asyncio"
     return backend
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    test = metafunc.definition
+    if test.get_closest_marker("both_feeds") is None or "anyio_backend" not in metafunc.fixturenames:
+        return
+    if not any("anyio_backend" in mark.args[0] for mark in test.iter_markers("parametrize")):
+        test.add_marker(pytest.mark.parametrize("anyio_backend", ["asyncio", PLAIN, "trio"], indirect=True))
 
 
 @pytest.fixture

@@ -2,10 +2,11 @@
 
 import math
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import NoReturn
 
 import anyio
+import anyio.lowlevel
 
 from ..budget import Grant, Priority
 from ..errors import DecodeError, LittleBitsError, StreamError
@@ -56,14 +57,16 @@ class Link:
         self._reject = reject
         self._grant: Grant | None = None
         self.nudged = False
-        self._nudge = anyio.Event()
+        self._nudge: anyio.Event | None = None  # an Event is 0.8 KiB: there is one while somebody waits
         self._activity = anyio.CancelScope()
         self._interruption: LittleBitsError | None = None
         self._lifetime = anyio.CancelScope()
         self._running = False
         self._reading = False
         self._delivering = False
-        self._ended = anyio.Event()
+        self._items: Iterator[FeedItem] = iter(())
+        self._crowded: tuple[list[Outlet], Entry] | None = None
+        self._ended: anyio.Event | None = None
 
     async def run(self) -> None:
         """Drive the stream until `stop`, or cancellation; its connection is closed then."""
@@ -82,12 +85,15 @@ class Link:
                         command = machine.closed(time.monotonic())
         finally:
             machine.removed(time.monotonic())
-            self._ended.set()
+            self._running = False
+            if self._ended is not None:
+                self._ended.set()
 
     async def stop(self) -> None:
         """End the stream, and wait until its connection is closed."""
         self._lifetime.cancel()
         if self._running:
+            self._ended = self._ended or anyio.Event()
             await self._ended.wait()
 
     @property
@@ -104,7 +110,8 @@ class Link:
         """Have a failed stream tried at once."""
         if self.machine.state is StreamState.FAILED:
             self.nudged = True
-            self._nudge.set()
+            if self._nudge is not None:
+                self._nudge.set()
 
     def interrupt(self, error: LittleBitsError) -> None:
         """End what the link is doing, as if it had failed with ``error``."""
@@ -155,6 +162,7 @@ class Link:
         if not self.nudged:
             with anyio.move_on_after(math.inf if until is None else until - time.monotonic()):
                 await self._nudge.wait()
+        self._nudge = None
         if self.nudged:
             self.nudged = False
             return self.machine.retry(time.monotonic())
@@ -188,30 +196,46 @@ class Link:
 
     async def _read(self, feed: Feed) -> NoReturn:
         """Read until the stream breaks."""
-        while True:
-            items = await feed.receive()
-            self._delivering = True
-            try:
-                await self._deliver(items)
-            finally:
+        try:
+            while True:
+                await feed.pump(self._take)
+                while self._crowded is not None:
+                    await self._push_back(*self._crowded)
+                    self._pass_on(time.monotonic())
                 self._delivering = False
-            if self._interruption is not None:
-                self._activity.cancel()  # which the next read meets
+                if self._interruption is not None:
+                    self._activity.cancel()
+                    await anyio.lowlevel.checkpoint()
+        finally:
+            self._crowded = None
+            self._delivering = False
 
-    async def _deliver(self, items: list[FeedItem]) -> None:
-        """Pass on what one read brought."""
-        machine = self.machine
+    def _take(self, items: list[FeedItem]) -> bool:
+        """Pass on what one read brought, up to what there is no room for; return whether to read on."""
         now = time.monotonic()
-        machine.received(now)
-        for item in items:
+        self.machine.received(now)
+        self._delivering = True
+        self._items = iter(items)
+        self._pass_on(now)
+        if self._crowded is None and self._interruption is None:
+            self._delivering = False
+            return True
+        return False
+
+    def _pass_on(self, now: float) -> None:
+        """Pass on what is left of one read, up to what there is no room for."""
+        machine = self.machine
+        self._crowded = None
+        for item in self._items:
             if isinstance(item, InputEvent):
                 if machine.event(item, now):
                     self.events += 1
                     self._latest[machine.device_id] = item
                     entry = Entry(item, machine.device_id, self.events, machine.gap_reason)
                     if crowded := self._outlets.offer(machine.device_id, entry):
-                        await self._push_back(crowded, entry)
-                        now = time.monotonic()
+                        machine.paused(now)
+                        self._crowded = crowded, entry
+                        return
             elif isinstance(item, DecodeError):
                 self.decode_errors += 1
                 self._reject(machine.device_id, item)
@@ -220,7 +244,6 @@ class Link:
 
     async def _push_back(self, crowded: list[Outlet], entry: Entry) -> None:
         """Pass an event on where there is room at last; nothing is read meanwhile, so that the socket fills."""
-        self.machine.paused(time.monotonic())
         try:
             for outlet in crowded:
                 await outlet.put(self.machine.device_id, entry)

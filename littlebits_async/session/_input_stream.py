@@ -13,7 +13,7 @@ from .._iteration import Iteration
 from .._tasks import leave
 from ..errors import StreamClosedError, StreamStalledError
 from ..models import InputEvent
-from ..transport import Feed
+from ..transport import Feed, FeedItem
 
 __all__ = ["InputStream"]
 
@@ -70,11 +70,7 @@ class InputStream(Iteration[InputEvent]):
         try:
             with scope:
                 while True:
-                    items = await feed.receive()
-                    self._ready.extend(item for item in items if isinstance(item, InputEvent))
-                    self.skipped += sum(isinstance(item, Exception) for item in items)
-                    self._waits_since = None
-                    self._heard.set()
+                    await feed.pump(self._take)
                     while self._ready:
                         self._taken = anyio.Event()
                         await self._taken.wait()
@@ -84,6 +80,13 @@ class InputStream(Iteration[InputEvent]):
             if self._error is None:
                 self._error = StreamClosedError(f"device {self.device_id}: the stream was closed")
             self._heard.set()
+
+    def _take(self, items: list[FeedItem]) -> bool:
+        self._ready.extend(item for item in items if isinstance(item, InputEvent))
+        self.skipped += sum(isinstance(item, Exception) for item in items)
+        self._waits_since = None
+        self._heard.set()
+        return not self._ready
 
     async def _next(self) -> InputEvent:
         if self._feed is None:

@@ -23,7 +23,7 @@ from ..errors import (
 )
 from ..hooks import GuardedHooks, Hooks
 from ..models import AmplitudeEvent, Device, InputEvent, LightColor, LightMode, Subscription
-from ..transport import DEFAULT_BASE_URL, Client, Feed
+from ..transport import DEFAULT_BASE_URL, Client, Feed, FeedItem
 from ._input_stream import InputStream
 from ._payer import Payer
 
@@ -339,15 +339,20 @@ class Session:
             raise InvalidArgumentError(f"timeout: seconds over 0, not {timeout!r}")
 
         async def first(grant: Grant) -> InputEvent:
+            events: list[InputEvent] = []
+
+            def take(items: list[FeedItem]) -> bool:
+                events.extend(item for item in items if isinstance(item, InputEvent))
+                return not events
+
             feed = await self.open_input(device_id, grant)
             try:
                 with anyio.move_on_after(timeout):
-                    while True:
-                        for item in await feed.receive():
-                            if isinstance(item, InputEvent):
-                                return item
+                    await feed.pump(take)
             finally:
                 await feed.aclose()
+            if events:
+                return events[0]
             raise StreamStalledError(f"device {device_id}: no event in {timeout} s; the bit may be off line")
 
         return await self._payer.attempts(first, label="read", priority=Priority.COMMAND, idempotent=call.idempotent)

@@ -1,36 +1,83 @@
 """The body of an answer, as it comes."""
 
+import ssl
+import sys
 import zlib
-from collections.abc import AsyncGenerator
-from typing import Final
+from collections.abc import AsyncGenerator, Callable
+from typing import Final, Protocol
 
 import anyio
 import httpx
+from msgspec import Struct
 
 from .._tasks import run_to_end
-from ._discretion import credentials
+from ._discretion import bare, credentials
 
-__all__ = ["ACCEPTED_ENCODING", "ByteStream"]
+__all__ = ["ACCEPTED_ENCODING", "TAKE_OVER", "Body", "ByteStream", "End", "body_of"]
 
 ACCEPTED_ENCODING: Final = "gzip"
+TAKE_OVER: Final = "littlebits_async.take_over"
+"""The response extension that makes a body of a response whose bytes can be pushed."""
+
 _MAX_INFLATED: Final = 16 * 2**20
 _EITHER_HEADER: Final = 47
 """zlib's wbits for a gzip or a zlib header."""
 
 
+class End(Struct, frozen=True):
+    """How a body ended.
+
+    Attributes:
+        error: What broke it; None where it was complete.
+    """
+
+    error: Exception | None
+
+
+class Body(Protocol):
+    """The bytes of one open response, for who reads them as they come.
+
+    One task reads; any task may close.
+    """
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed on this side."""
+        ...
+
+    async def pump(self, take: Callable[[bytes], bool]) -> End | None:
+        """Have ``take`` called with the bytes of each read, until it answers False.
+
+        Called again, it goes on; nothing is read meanwhile. What ``take`` raises is raised here.
+
+        Returns:
+            How the body ended, or None where ``take`` has enough for now.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connection; whoever cancels, it is closed when this returns."""
+        ...
+
+
+def body_of(response: httpx.Response) -> Body:
+    """Return the body of an open stream: pushed where that is possible, and else pulled."""
+    take_over: Callable[[httpx.Response], Body] | None = response.extensions.get(TAKE_OVER)
+    return ByteStream(response) if take_over is None or _is_encoded(response) else take_over(response)
+
+
 class ByteStream:
-    """The bytes of one open response; closed with `aclose`, at once.
+    """The bytes of one open response, pulled through httpx; closed with `aclose`, at once.
 
     gzip and deflate are undone here and not by httpx, whose decoder does not bound what a few bytes blow up to. One
     task reads; any task may close.
 
     Attributes:
         is_closed: Whether it was closed on this side.
-        credentials: What the request said in ``Authorization``; its reader may be another task than its opener.
     """
 
     def __init__(self, response: httpx.Response) -> None:
-        self.credentials = credentials.get()
+        self._credentials = credentials.get()  # its reader may be another task than its opener
         self.is_closed = False
         self._response = response
         # A mock's response may have been read by httpx already, and decoded with it.
@@ -58,6 +105,23 @@ class ByteStream:
             return b""
         finally:
             self._reading = False
+
+    async def pump(self, take: Callable[[bytes], bool]) -> End | None:
+        """Have ``take`` called with the bytes of each read, until it answers False; see `Body`."""
+        handled = sys.exception()
+        while not self.is_closed:
+            ours = credentials.set(self._credentials)
+            try:
+                data = await self.receive()
+            except (httpx.HTTPError, httpx.StreamError, ssl.SSLError) as exc:
+                return End(bare(exc, handled))
+            finally:
+                credentials.reset(ours)
+            if not data:
+                break
+            if not take(data):
+                return None
+        return End(None)
 
     async def aclose(self) -> None:
         """Close the connection; whoever cancels, it is closed when this returns."""
@@ -87,9 +151,17 @@ async def _once(content: bytes) -> AsyncGenerator[bytes, None]:
     yield content
 
 
+def _is_encoded(response: httpx.Response) -> bool:
+    return _encoding(response) not in ("", "identity")
+
+
+def _encoding(response: httpx.Response) -> str:
+    encoding: str = response.headers.get("content-encoding", "identity")
+    return encoding.strip().lower()
+
+
 def _content_decoder(response: httpx.Response) -> "_Decoder | None":
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    return None if encoding in ("", "identity") else _Decoder(encoding, response.request)
+    return _Decoder(_encoding(response), response.request) if _is_encoded(response) else None
 
 
 class _Decoder:

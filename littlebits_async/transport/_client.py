@@ -23,7 +23,7 @@ from ..errors import (
 )
 from ..models import InputEvent
 from ..wire import Call, excerpt, read_error
-from ._bytes import ACCEPTED_ENCODING, ByteStream
+from ._bytes import ACCEPTED_ENCODING, Body, ByteStream, body_of
 from ._checks import check_base_url, check_http2, check_proxy, check_timeout, check_user_agent
 from ._connections import STREAM, OwnTransport, SessionTransport, environment_proxy
 from ._discretion import bare, conceal, conceal_body, keep_private, watch_logs
@@ -116,7 +116,7 @@ class Client:
             transport=transport,
             event_hooks={"request": [keep_private], "response": [_take_location]},
         )
-        self._streams: set[ByteStream] = set()
+        self._streams: set[Body] = set()
         self._tries: set[anyio.CancelScope] = set()
         self._try_ended = anyio.Event()
         self._closed = False
@@ -175,7 +175,7 @@ class Client:
             SessionClosedError: `aclose` was called.
         """
         progress = _Progress(self._first_phase, ready)
-        opened: list[ByteStream] = []
+        opened: list[Body] = []
 
         async def work() -> None:
             request = self._build(call, progress, {STREAM: True, "timeout": self._stream_limits()})
@@ -184,7 +184,7 @@ class Client:
                 response = await self._http.send(request, stream=True)
                 await _tell(heard, response)
                 if _is_event_stream(response):
-                    opened.append(ByteStream(response))
+                    opened.append(body_of(response))
                     self._streams.update(opened)
                     return
             if not response.is_success:
@@ -234,7 +234,7 @@ class Client:
                 except LittleBitsError as exc:
                     bare(exc, handled)
                     raise
-                except (httpx.HTTPError, httpx.StreamError, TimeoutError) as exc:
+                except (httpx.HTTPError, httpx.StreamError, ssl.SSLError, TimeoutError) as exc:
                     bare(exc, handled)
                     raise self._failure(exc, call, progress.phase) from exc
                 except Exception as exc:  # of a user's Auth or transport, or a bug: where it came from is what counts
@@ -247,7 +247,7 @@ class Client:
 
         return await run_in_child(attempt)
 
-    async def _close_stream(self, stream: ByteStream) -> None:
+    async def _close_stream(self, stream: Body) -> None:
         self._streams.discard(stream)
         await stream.aclose()
 
@@ -265,6 +265,8 @@ class Client:
         return request
 
     def _stream_limits(self) -> dict[str, float | None]:
+        if self._total is not None:
+            return {}  # the whole is bounded, and its phases with it
         # Silence on an open stream is judged by its reader, not by a timeout of each read.
         return {**self._limits.as_dict(), "read": None}
 

@@ -1,22 +1,26 @@
 """The connections of a session: a keep-alive pool for its calls, one connection of its own for each stream.
 
 A stream in the pool would cost every other request: httpcore's pool walks all its connections for each request, and its
-limit starves the calls. So a request marked with the extension `STREAM` gets a transport of one connection, closed
-with its response.
+limit starves the calls. So a request marked with the extension `STREAM` gets a connection of its own, closed with its
+response: one whose bytes are pushed where that is possible, and else a transport of one connection.
 """
 
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.request import getproxies, proxy_bypass
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import httpx
+import sniffio
 
 from .._tasks import run_to_end
+
+if TYPE_CHECKING:
+    from ._push import Network
 
 __all__ = ["STREAM", "OwnTransport", "SessionTransport", "environment_proxy"]
 
@@ -39,6 +43,11 @@ _KEEP_ALIVE: Final = [
         if (option := getattr(socket, name, None)) is not None
     ),
 ]
+
+
+def can_push() -> bool:
+    """Whether this event loop can push."""
+    return sniffio.current_async_library() == "asyncio"
 
 
 def environment_proxy(url: httpx.URL) -> str | None:
@@ -72,6 +81,7 @@ class SessionTransport(httpx.AsyncBaseTransport):
         self._proxy = proxy
         self._http2 = http2
         self._pool: httpx.AsyncHTTPTransport | None = None
+        self._network: Network | None = None
         self._slots = anyio.Semaphore(_AT_ONCE, max_value=_AT_ONCE, fast_acquire=True)
         self._starting = anyio.Lock()
 
@@ -117,6 +127,11 @@ class SessionTransport(httpx.AsyncBaseTransport):
         return _with_body(response, lambda body: _SlotStream(body, self._slots))
 
     async def _open_stream(self, request: httpx.Request, context: ssl.SSLContext) -> httpx.Response:
+        if self._proxy is None and can_push():
+            from ._push import Network, open_stream  # noqa: PLC0415 - loads httpcore, which httpx too loads when needed
+
+            self._network = self._network or Network()
+            return await open_stream(request, context=context, network=self._network, socket_options=_KEEP_ALIVE)
         connection = httpx.AsyncHTTPTransport(
             verify=context, proxy=self._proxy, limits=_ONE, socket_options=_KEEP_ALIVE
         )

@@ -29,7 +29,9 @@ _FAMILIAR: Final = frozenset(
 _LEAST: Final = 16
 """Characters; what is shorter is no secret, and taking it out would take common words out."""
 _MASK: Final = "***"
-_QUOTED: Final = re.compile(r"(illegal (?:header|chunk) \w+):? (?:bytearray\()?b\\?['\"].*", re.IGNORECASE | re.DOTALL)
+_QUOTED: Final = re.compile(
+    r"(illegal (?:header|chunk) \w+|malformed chunk footer):? (?:bytearray\()?b\\?['\"].*", re.IGNORECASE | re.DOTALL
+)
 
 E = TypeVar("E", bound=BaseException)
 

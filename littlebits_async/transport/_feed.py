@@ -3,14 +3,12 @@
 import sys
 from collections.abc import Awaitable, Callable
 
-import httpx
-
 from ..errors import DecodeError, StreamClosedError, StreamError
 from ..models import InputEvent
 from ..sse import Decoder, Message, Oversized, Retry
 from ..wire import Call
-from ._bytes import ByteStream
-from ._discretion import bare, credentials
+from ._bytes import Body
+from ._discretion import bare
 
 __all__ = ["Feed", "FeedItem"]
 
@@ -23,49 +21,48 @@ class Feed:
     """The events of one device's open input stream, as they come.
 
     Args:
-        stream: The stream's bytes.
+        body: The stream's bytes.
         call: The call that opened it, which reads one event's data.
         close: Closes the stream.
     """
 
-    def __init__(
-        self, stream: ByteStream, call: Call[InputEvent | None], close: Callable[[ByteStream], Awaitable[None]]
-    ) -> None:
-        self._stream = stream
+    __slots__ = ("_body", "_call", "_close", "_decoder")
+
+    def __init__(self, body: Body, call: Call[InputEvent | None], close: Callable[[Body], Awaitable[None]]) -> None:
+        self._body = body
         self._call = call
         self._close = close
         self._decoder = Decoder()
 
-    async def receive(self) -> list[FeedItem]:
-        """Wait for bytes, and return what they completed.
+    async def pump(self, take: Callable[[list[FeedItem]], bool]) -> None:
+        """Have ``take`` called with what the bytes of each read completed, until it answers False.
 
-        Returns:
-            Events, what could not be read as one, and the server's wishes for reconnecting, in order. Empty where the
-            bytes completed nothing (a keep-alive, a part of an event): a sign of life all the same.
+        Called again, it goes on; nothing is read meanwhile. ``take`` must not wait. It may be called by the event loop,
+        outside of any task; what it raises is raised here.
+
+        Args:
+            take: Is given events, what could not be read as one, and the server's wishes for reconnecting, in order:
+                nothing where the bytes completed nothing (a keep-alive, a part of an event), a sign of life all the
+                same. Answers whether it wants more.
 
         Raises:
             StreamClosedError: The server ended the stream.
             StreamError: The connection broke.
         """
-        handled = sys.exception()
-        ours = credentials.set(self._stream.credentials)
-        try:
-            data = b"" if self._stream.is_closed else await self._stream.receive()
-        except (httpx.HTTPError, httpx.StreamError) as exc:
-            bare(exc, handled)
-            if self._stream.is_closed:
-                raise StreamClosedError(f"{self._call.path}: the stream was closed") from exc
-            raise StreamError(f"{self._call.path}: the stream broke: {type(exc).__name__}: {exc}") from exc
-        finally:
-            credentials.reset(ours)
-        if not data:
-            ended_by = "the stream was closed" if self._stream.is_closed else "the server ended the stream"
-            raise StreamClosedError(f"{self._call.path}: {ended_by}")
-        return self._read(data)
+        end = await self._body.pump(lambda data: take(self._read(data)))
+        if end is None:
+            return
+        if self._body.is_closed:
+            raise StreamClosedError(f"{self._call.path}: the stream was closed") from end.error
+        if end.error is not None:
+            raise StreamError(
+                f"{self._call.path}: the stream broke: {type(end.error).__name__}: {end.error}"
+            ) from end.error
+        raise StreamClosedError(f"{self._call.path}: the server ended the stream")
 
     async def aclose(self) -> None:
         """Close the connection; whoever cancels, it is closed when this returns."""
-        await self._close(self._stream)
+        await self._close(self._body)
 
     def _read(self, data: bytes) -> list[FeedItem]:
         handled = sys.exception()

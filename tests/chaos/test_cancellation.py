@@ -40,6 +40,8 @@ from tests.chaos.checkpoints import ANYIO, ASYNCIO, Checkpoints, Ending, Flavour
 from tests.support.local_cloud import SLOWEST, CloudInThread, cloud_in_thread, sockets_to
 from tests.support.raw_server import Exchange, raw_server
 
+pytestmark = pytest.mark.both_feeds
+
 T = TypeVar("T")
 
 IDS = ("00e040000001", "00e040000002", "00e040000003")
@@ -265,8 +267,8 @@ CASES = {
     "the first call": Case(first_call, 10),
     "the first calls, with TLS": Case(first_calls_with_tls, 18, at_once=2),
     "calls that wait for the budget": Case(waits_for_the_budget, 12, at_once=2),
-    "read": Case(read, 10),
-    "inputs": Case(inputs, 12),
+    "read": Case(read, 6),
+    "inputs": Case(inputs, 10),
     "closing a session": Case(closing, 15),
     "a reactor": Case(reactor, 35),
     "a reactor's views": Case(views, 30),

@@ -20,7 +20,7 @@ from tests.chaos.lies_witness import QUICK, Witness, devices, failure_of, sessio
 from tests.support.local_cloud import PATIENCE
 from tests.support.raw_server import SSE_HEAD, Exchange, raw_server
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.both_feeds]
 
 FOR_EVER = 1_000_000
 

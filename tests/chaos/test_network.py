@@ -24,7 +24,7 @@ from tests.chaos.proxy import NO_FAULTS, Faults, chaos_proxy
 from tests.support.local_cloud import PATIENCE, free_port
 from tests.support.raw_server import SSE_HEAD, event_bytes, raw_server
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.both_feeds]
 
 Ask = Callable[[], Awaitable[object]]
 

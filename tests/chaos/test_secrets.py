@@ -68,6 +68,8 @@ from tests.support.command import run
 from tests.support.local_cloud import CloudInThread, free_port
 from tests.support.raw_server import Exchange, event_bytes, raw_server
 
+pytestmark = pytest.mark.both_feeds
+
 # Like nothing else in any message, and of characters that no encoding in use here changes, as real tokens are.
 TOKEN = "7f0kenQ4mzR8tVxB2nHs6JdLwYcPg3K9eA5u"
 PASSWORD = "9passW0rdT6yUeKq3ZbNmXv8RjHfSg4Dc2Lw"

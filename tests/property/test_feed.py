@@ -13,7 +13,7 @@ from littlebits_async import wire
 from littlebits_async.errors import DecodeError, StreamClosedError, StreamError
 from littlebits_async.models import InputEvent
 from littlebits_async.sse import Retry
-from littlebits_async.transport import Feed
+from littlebits_async.transport import Feed, FeedItem
 from littlebits_async.transport._bytes import ByteStream
 from tests.property.test_sse import cut
 from tests.spec_messages import message
@@ -57,13 +57,17 @@ def read(pieces: list[bytes], **headers: str) -> tuple[list[str], StreamError]:
     async def main() -> tuple[list[str], StreamError]:
         request = httpx.Request("GET", "http://cloud/devices/a/input")
         stream = ByteStream(httpx.Response(200, headers=headers, stream=Pieces(pieces), request=request))
-        feed = Feed(stream, wire.inputs("a"), ByteStream.aclose)
+        feed = Feed(stream, wire.inputs("a"), lambda body: body.aclose())
         brought: list[str] = []
+
+        def take(items: list[FeedItem]) -> bool:
+            assert all(isinstance(item, InputEvent | DecodeError | Retry) for item in items)
+            brought.extend(map(repr, items))
+            return len(brought) % 2 == 0
+
         try:
             while True:
-                items = await feed.receive()
-                assert all(isinstance(item, InputEvent | DecodeError | Retry) for item in items)
-                brought += map(repr, items)
+                await feed.pump(take)
         except StreamError as error:
             return brought, error
         finally:

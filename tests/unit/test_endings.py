@@ -26,7 +26,7 @@ from littlebits_async import (
 from tests.support.raw_server import Exchange, raw_server
 from tests.unit.test_reactor import QUICK, events, hold, refuse, script, session_for, take, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.both_feeds]
 
 
 async def slow(exchange: Exchange) -> None:

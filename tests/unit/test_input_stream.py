@@ -8,7 +8,7 @@ import pytest
 from littlebits_async import Session, StreamClosedError, StreamStalledError
 from tests.support.raw_server import Exchange, RawServer, event_bytes, raw_server
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.both_feeds]
 
 BIT = "00e040000001"
 

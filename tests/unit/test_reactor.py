@@ -34,7 +34,7 @@ from littlebits_async import (
 )
 from tests.support.raw_server import SSE_HEAD, Exchange, RawServer, event_bytes, raw_server
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.both_feeds]
 
 QUICK = Backoff(base=0.005, cap=0.01)
 Handler = Callable[[Exchange], Awaitable[None]]

@@ -23,7 +23,7 @@ from littlebits_async import (
 from tests.support.raw_server import Exchange, RawServer, raw_server
 from tests.unit.test_reactor import QUICK, Handler, end, events, flood, hold, refuse, script, session_for, take, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.both_feeds]
 
 
 class FakeSource:
