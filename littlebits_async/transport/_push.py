@@ -64,11 +64,11 @@ async def open_stream(
     except BaseException:
         await run_to_end(connection.aclose)
         raise
+    extensions: dict[str, Any] = {**response.extensions}  # pyright: ignore[reportUnknownMemberType] - a bare dict
+    if isinstance(extensions.get("network_stream"), Connection):  # not where respx mocks what is below httpx
+        extensions[TAKE_OVER] = _take_over
     return httpx.Response(
-        response.status,
-        headers=response.headers,
-        stream=_PulledBody(response, connection),
-        extensions={**response.extensions, TAKE_OVER: _take_over},  # pyright: ignore[reportUnknownMemberType] - its dict
+        response.status, headers=response.headers, stream=_PulledBody(response, connection), extensions=extensions
     )
 
 
