@@ -358,7 +358,7 @@ async def _read_all(response: httpx.Response, where: str) -> bytes:
                 )
         return bytes(body)
     finally:
-        await stream.aclose()
+        await stream.aclose_in_child()
 
 
 async def _read_some(response: httpx.Response, patience: float | None) -> bytes:
@@ -372,7 +372,7 @@ async def _read_some(response: httpx.Response, patience: float | None) -> bytes:
     except (httpx.HTTPError, httpx.StreamError):
         pass
     finally:
-        await stream.aclose()
+        await stream.aclose_in_child()
     return bytes(body[:_MAX_ERROR])
 
 
