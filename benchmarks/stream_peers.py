@@ -47,7 +47,9 @@ class Ours(Peer):
         budget = TokenBucket(_LIMIT)
         session = Session(TOKEN, base_url=target.url, budget=budget, ssl_context=target.context)
         await self._stack.enter_async_context(session)
-        self._reactor = await self._stack.enter_async_context(InputReactor(session, target.ids))
+        # Room for what comes in one turn of the loop; with less, streams would stop and go on, as they should.
+        buffer = max(1024, 2 * len(target.ids))
+        self._reactor = await self._stack.enter_async_context(InputReactor(session, target.ids, buffer=buffer))
         return self
 
     async def __aexit__(self, *_: object) -> None:
