@@ -7,7 +7,7 @@ state is neither, and is an async generator all the same to `async for`, `contex
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Coroutine
 from types import TracebackType
-from typing import Any, Never, TypeVar
+from typing import Any, TypeVar
 
 __all__ = ["Iteration"]
 
@@ -23,9 +23,10 @@ class Iteration(AsyncGenerator[T, None]):
     def _next(self) -> Coroutine[Any, Any, T]:
         """Return the next item; raise StopAsyncIteration where there is none."""
 
-    def __anext__(self) -> Coroutine[Any, Any, T]:
-        # A coroutine around that of `_next` would cost each event as much as the rest of its way to the consumer.
-        return _over() if self._ended else self._next()
+    async def __anext__(self) -> T:
+        if self._ended:
+            raise StopAsyncIteration
+        return await self._next()
 
     async def asend(self, value: None, /) -> T:
         """Return the next item; there is nothing to send."""
@@ -50,7 +51,3 @@ class Iteration(AsyncGenerator[T, None]):
     async def aclose(self) -> None:
         """End the iteration."""
         self._ended = True
-
-
-async def _over() -> Never:
-    raise StopAsyncIteration

@@ -35,7 +35,8 @@ class RequestDone:
 class Hooks(Protocol):
     """Told what happens, where it happens: a hook must return at once, and must not raise.
 
-    One that raises is logged once for each kind of call, and goes on being called.
+    One that raises is logged once for each kind of call, and goes on being called. Of streams it may be told by the
+    event loop itself, outside of any task.
     """
 
     def request_done(self, request: RequestDone, /) -> None:

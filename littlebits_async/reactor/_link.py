@@ -207,6 +207,8 @@ class Link:
                     self._activity.cancel()
                     await anyio.lowlevel.checkpoint()
         finally:
+            if self._crowded is not None:  # the stream was found silent just when this came
+                self.machine.not_passed_on()
             self._crowded = None
             self._delivering = False
 
@@ -244,10 +246,6 @@ class Link:
 
     async def _push_back(self, crowded: list[Outlet], entry: Entry) -> None:
         """Pass an event on where there is room at last; nothing is read meanwhile, so that the socket fills."""
-        try:
-            for outlet in crowded:
-                await outlet.put(self.machine.device_id, entry)
-        except BaseException:
-            self.machine.not_passed_on()  # the stream was found silent just when this came
-            raise
+        for outlet in crowded:
+            await outlet.put(self.machine.device_id, entry)
         self.machine.resumed(time.monotonic())

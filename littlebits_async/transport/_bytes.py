@@ -63,7 +63,9 @@ class Body(Protocol):
 def body_of(response: httpx.Response) -> Body:
     """Return the body of an open stream: pushed where that is possible, and else pulled."""
     take_over: Callable[[httpx.Response], Body] | None = response.extensions.get(TAKE_OVER)
-    return ByteStream(response) if take_over is None or _is_encoded(response) else take_over(response)
+    if take_over is None or response.is_stream_consumed or _is_encoded(response):
+        return ByteStream(response)
+    return take_over(response)
 
 
 class ByteStream:

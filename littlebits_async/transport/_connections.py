@@ -30,6 +30,8 @@ STREAM: Final = "littlebits_async.stream"
 _AT_ONCE: Final = 100
 # Not bounded by httpcore: who is cancelled in its line just when served takes the connection along, for good.
 _CALLS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=2.0)
+_UNTOUCHED: Final = httpx.AsyncHTTPTransport.handle_async_request
+"""What mocks and instruments put something else in place of; then streams go through that, as calls do."""
 _PORTS: Final = {"http": 80, "https": 443}
 _ONE: Final = httpx.Limits(max_connections=1, max_keepalive_connections=0)
 
@@ -127,7 +129,7 @@ class SessionTransport(httpx.AsyncBaseTransport):
         return _with_body(response, lambda body: _SlotStream(body, self._slots))
 
     async def _open_stream(self, request: httpx.Request, context: ssl.SSLContext) -> httpx.Response:
-        if self._proxy is None and can_push():
+        if self._proxy is None and can_push() and httpx.AsyncHTTPTransport.handle_async_request is _UNTOUCHED:
             from ._push import Network, open_stream  # noqa: PLC0415 - loads httpcore, which httpx too loads when needed
 
             self._network = self._network or Network()

@@ -1,7 +1,7 @@
 """Where a body lies among the bytes that follow its head: chunked, of a told length, or all there is. No I/O.
 
 What the bytes mean does not depend on how they were cut. Judged as h11 judges, in its words, so that it makes no
-difference who reads a body.
+difference who reads a body; only of trailers h11 judges some names as well, and both bound lines, each by its own.
 
 Source: RFC 9112, sections 6 and 7.
 """

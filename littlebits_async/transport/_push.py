@@ -65,7 +65,8 @@ async def open_stream(
         await run_to_end(connection.aclose)
         raise
     extensions: dict[str, Any] = {**response.extensions}  # pyright: ignore[reportUnknownMemberType] - a bare dict
-    if isinstance(extensions.get("network_stream"), Connection):  # not where respx mocks what is below httpx
+    if isinstance(opened := extensions.get("network_stream"), Connection):  # not where respx mocks what is below httpx
+        opened.head_is_in()
         extensions[TAKE_OVER] = _take_over
     return httpx.Response(
         response.status, headers=response.headers, stream=_PulledBody(response, connection), extensions=extensions
@@ -203,8 +204,8 @@ def _broken(error: Exception) -> Exception:
 class Connection(asyncio.BufferedProtocol, httpcore.AsyncNetworkStream):
     """One connection: httpcore's while it reads the head of an answer, then `PushBody`'s.
 
-    What httpcore reads at a time ends with a blank line at the latest. That changes nothing of what it reads, but when
-    it has read the head, what is left here is the body, from its first byte on.
+    What httpcore reads of the head at a time ends with a blank line at the latest. That changes nothing of what it
+    reads, but when it has read the head, what is left here is the body, from its first byte on.
 
     Args:
         network: Has what connections share.
@@ -217,6 +218,7 @@ class Connection(asyncio.BufferedProtocol, httpcore.AsyncNetworkStream):
         "_buffer",
         "_ended",
         "_held",
+        "_in_head",
         "_network",
         "_said",
         "_session_key",
@@ -236,6 +238,7 @@ class Connection(asyncio.BufferedProtocol, httpcore.AsyncNetworkStream):
         self._session_key: _SessionKey | None = None
         self._sink: Callable[[bytes], bool] | None = None
         self._held = b""  # what nobody has read yet
+        self._in_head = True
         self._said = b""  # the last that httpcore read: what may be the front of a blank line
         self._ended = False
         self._waiter: asyncio.Future[None] | None = None
@@ -323,10 +326,16 @@ class Connection(asyncio.BufferedProtocol, httpcore.AsyncNetworkStream):
 
     # For httpcore
 
+    def head_is_in(self) -> None:
+        """Take note that the body is next: httpcore may read it as it comes."""
+        self._in_head = False
+        self._said = b""
+
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's own word
         """Wait for bytes, and return them up to the next blank line; none at the end."""
         with _in_time(timeout, httpcore.ReadTimeout):
             while not self._held and not self._ended:
+                self._resume_reading()
                 await self._news()
         if not self._held:
             if isinstance(self.error, ssl.SSLError):
@@ -335,12 +344,11 @@ class Connection(asyncio.BufferedProtocol, httpcore.AsyncNetworkStream):
                 raise httpcore.ReadError from self.error
             return b""
         text = self._said + self._held[:max_bytes]
-        blank = _BLANK_LINE.search(text)
+        blank = _BLANK_LINE.search(text) if self._in_head else None
         end = len(text) if blank is None else blank.end()
         data = text[len(self._said) : end]
         self._held = self._held[len(data) :]
-        self._said = b"" if blank is not None else text[-2:]
-        self._resume_reading()
+        self._said = b"" if blank is not None or not self._in_head else text[-2:]
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109 - as above
@@ -375,6 +383,8 @@ class Connection(asyncio.BufferedProtocol, httpcore.AsyncNetworkStream):
         """Speak TLS from now on."""
         key = (ssl_context, server_hostname or "")
         self._tls = tls = Tls(ssl_context, key[1], self._network.sessions.get(key))
+        early, self._held = self._held, b""  # never to be taken for what the server says under TLS
+        tls.take(early)
         try:
             with _in_time(timeout, httpcore.ConnectTimeout):
                 while not tls.shake_hands():
@@ -410,7 +420,7 @@ class Connection(asyncio.BufferedProtocol, httpcore.AsyncNetworkStream):
             self._finish(tls.error)
 
     def _flush(self, tls: Tls) -> None:
-        if tls.outgoing.pending and self._transport is not None:
+        if tls.outgoing.pending and self._transport is not None and not self._transport.is_closing():
             self._transport.write(tls.outgoing.read())
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - httpcore's own
@@ -447,8 +457,13 @@ class Network(httpcore.AsyncNetworkBackend):
             raise httpcore.ConnectError(exc) from exc
         finally:
             credentials.reset(ours)
-        for option in socket_options or ():
-            transport.get_extra_info("socket").setsockopt(*option)
+        try:
+            if not transport.is_closing():  # else the first read tells
+                for option in socket_options or ():
+                    transport.get_extra_info("socket").setsockopt(*option)
+        except OSError as exc:
+            connection.close()
+            raise httpcore.ConnectError(exc) from exc
         return connection
 
     async def _connect_first(self, addresses: list[str], port: int) -> tuple[asyncio.Transport, Connection]:
