@@ -8,8 +8,8 @@ LittleBitsError
 ├── TransportError                        no usable answer; ``__cause__`` is the HTTP library's error
 │   └── RequestTimeoutError (TimeoutError)
 ├── DecodeError                           an answer that is not what the API promises
-├── OAuthError
-├── WebhookVerificationError
+├── OAuthError                            the OAuth2 server refused, or nobody has logged in
+├── WebhookVerificationError              a pushed event is not known to be the cloud's
 ├── APIError                              the API said no
 │   ├── BadRequestError 400               ├── AuthenticationError 401
 │   ├── PermissionDeniedError 403         ├── NotFoundError 404
@@ -116,7 +116,17 @@ class DecodeError(LittleBitsError):
 
 
 class OAuthError(LittleBitsError):
-    """The OAuth2 server refused, or answered what cannot be used."""
+    """The OAuth2 server, or the user there, said no; or nobody has logged in. To ask again would not help.
+
+    Attributes:
+        error: The refusal's name (``invalid_grant``, ``access_denied``), empty where it was ours.
+        description: The server's explanation, or None where it gave none.
+    """
+
+    def __init__(self, message: str, *, error: str = "", description: str | None = None) -> None:
+        super().__init__(message)
+        self.error = error
+        self.description = description
 
 
 class WebhookVerificationError(LittleBitsError):

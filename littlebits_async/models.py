@@ -21,6 +21,7 @@ __all__ = [
     "FOREVER",
     "AccessPoint",
     "AmplitudeEvent",
+    "ConnectionChange",
     "Device",
     "EventSource",
     "InputEvent",
@@ -194,6 +195,21 @@ class InputEvent:
     def volts(self) -> float:
         """The input in volts: percent of 5 V."""
         return self.percent * _FULL_SCALE_VOLTS / 100
+
+
+@frozen
+class ConnectionChange:
+    """A device came on line, or went.
+
+    Attributes:
+        device_id: The device.
+        is_connected: Whether it is on line now.
+        at: When that was seen, here.
+    """
+
+    device_id: str
+    is_connected: bool
+    at: datetime
 
 
 @frozen

@@ -33,6 +33,7 @@ from .errors import (
     BudgetExhaustedError,
     LittleBitsError,
     NotFoundError,
+    OAuthError,
     SessionClosedError,
     StreamClosedError,
     StreamStalledError,
@@ -316,9 +317,10 @@ class StreamMachine:
     def error(self, exc: LittleBitsError, now: float) -> Command:
         """What was being done has failed, or was given up for this; nothing is open any more.
 
-        A refused token or a closed session ends whatever is being done, and nothing that fails later makes up for it.
+        A refused token, one that nobody has logged in for, or a closed session ends whatever is being done, and nothing
+        that fails later makes up for it.
         """
-        final = isinstance(exc, AuthenticationError | SessionClosedError)
+        final = isinstance(exc, AuthenticationError | OAuthError | SessionClosedError)
         if self.state is StreamState.CLOSED or (self.state is StreamState.FAILED and not final):
             return self.tick(now)
         self._paused_at = self._refusal = None

@@ -10,6 +10,7 @@ from ..errors import (
     InvalidArgumentError,
     LittleBitsError,
     NoStreamsLeftError,
+    OAuthError,
     StreamError,
     TransportError,
 )
@@ -17,7 +18,7 @@ from ._text import one_line
 
 __all__ = ["CommandError", "ExitCode", "explain", "unwrap"]
 
-_EXTRAS = {"limits": "server", "rich": "cli", "starlette": "server", "uvicorn": "server"}
+_EXTRAS = {"limits": "server", "platformdirs": "cli", "rich": "cli", "starlette": "server", "uvicorn": "server"}
 
 
 class ExitCode(IntEnum):
@@ -77,7 +78,8 @@ def explain(error: BaseException) -> tuple[ExitCode, str]:
 
 _MEANINGS: Final[tuple[tuple[type[BaseException], ExitCode, str], ...]] = (
     (InvalidArgumentError, ExitCode.USAGE, ""),
-    (AuthenticationError, ExitCode.REFUSED, "is LITTLEBITS_TOKEN a token of this cloud?"),
+    (AuthenticationError, ExitCode.REFUSED, "is LITTLEBITS_TOKEN a token of this cloud? littlebits login gets another"),
+    (OAuthError, ExitCode.REFUSED, "see littlebits login --help"),
     (NoStreamsLeftError, ExitCode.REFUSED, ""),  # each of its devices was refused
     (TransportError, ExitCode.UNREACHABLE, ""),
     (StreamError, ExitCode.UNREACHABLE, ""),

@@ -12,12 +12,14 @@ from typing import Any, Final, TypeVar
 import anyio
 from attrs import define
 
+from ..auth import pay_again
 from ..backoff import RetryPolicy
 from ..budget import Budget, Correctable, Grant, Priority
 from ..errors import (
     APIError,
     BudgetExhaustedError,
     LittleBitsError,
+    OAuthError,
     RateLimitedError,
     SessionClosedError,
     TransportError,
@@ -142,8 +144,18 @@ class Payer:
             await anyio.sleep(wait)
         raise AssertionError("unreachable")
 
-    async def spend(self, grant: Grant, call: Call[Q], request: Callable[[Call[Q], Ready, Heard], Awaitable[T]]) -> T:
-        """Send one try for a request that was granted, and settle what it cost."""
+    async def spend(
+        self,
+        grant: Grant,
+        call: Call[Q],
+        request: Callable[[Call[Q], Ready, Heard], Awaitable[T]],
+        *,
+        priority: Priority = Priority.COMMAND,
+    ) -> T:
+        """Send one try for a request that was granted, and settle what it cost.
+
+        Where its token is refused, and renewed, it is sent again within the try, for a request more at ``priority``.
+        """
         if self._client.is_closed:
             grant.cancel()
             raise SessionClosedError(f"{call.method} {call.path}: the session is closed")
@@ -158,10 +170,12 @@ class Payer:
 
         try:
             this.check_hold()
-            answer = await request(call, this.begin, heard)
+            answer = await self._paying(priority, lambda: request(call, this.begin, heard))
         except LittleBitsError as exc:
             held_back, this.held_back = exc is this.held_back, None  # its traceback holds this frame
-            if (held_back and not this.begun) or (isinstance(exc, TransportError) and exc.surely_unsent):
+            if (isinstance(exc, TransportError) and exc.surely_unsent) or (
+                (held_back or isinstance(exc, OAuthError)) and not this.begun
+            ):
                 grant.cancel()
             else:
                 grant.sent()
@@ -175,6 +189,19 @@ class Payer:
         self._note(call, this.status, sent_at, None)
         self._hold.served(sent_at=sent_at)
         return answer
+
+    async def _paying(self, priority: Priority, work: Callable[[], Awaitable[T]]) -> T:
+        """Do what may send a request again, and have that paid for."""
+
+        async def pay() -> None:
+            grant = await self.grant(priority=priority, label="sent again", max_wait=self._max_wait)
+            grant.sent()
+
+        before = pay_again.set(pay)
+        try:
+            return await work()
+        finally:
+            pay_again.reset(before)
 
     async def _limited(self, sent_at: float, retry_after: float | None) -> None:
         hold = self._hold.limited(sent_at=sent_at, now=time.monotonic(), retry_after=retry_after)

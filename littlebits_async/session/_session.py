@@ -1,9 +1,10 @@
 """Session: one pool, one budget, typed calls."""
 
+import math
 import os
 import platform
 import ssl
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
 from importlib.metadata import version
 from types import TracebackType
 from typing import Final, Literal, Self, TypeVar
@@ -22,8 +23,9 @@ from ..errors import (
     StreamStalledError,
 )
 from ..hooks import GuardedHooks, Hooks
-from ..models import AmplitudeEvent, Device, InputEvent, LightColor, LightMode, Subscription
+from ..models import AmplitudeEvent, ConnectionChange, Device, InputEvent, LightColor, LightMode, Subscription
 from ..transport import DEFAULT_BASE_URL, Client, Feed, FeedItem
+from ._connections_watch import ConnectionWatch
 from ._input_stream import InputStream
 from ._payer import Payer
 
@@ -284,6 +286,30 @@ class Session:
         call = wire.light(device_id, color=color, mode=mode, duration_ms=duration_ms, version=self._version)
         await self._call(call, "light")
 
+    def watch_connections(self, *, every: float = 60.0) -> AsyncGenerator[ConnectionChange, None]:
+        """Iterate over devices that come on line and go, as listings tell: one for all devices each round.
+
+        The first listing tells nothing; it is what the others are compared with. A round whose listing is not to be had
+        is left out and logged; who comes and goes between two rounds is not seen. Goes on where it was left.
+
+        Cost: 1 request each round while somebody iterates, 60 an hour as it stands, at the priority of what can wait.
+
+        Args:
+            every: Seconds from round to round.
+
+        Raises:
+            InvalidArgumentError: ``every`` is no time to wait.
+            APIError: In iteration: the API said no, for good; the token was refused, say.
+        """
+        if not 0 < every < math.inf:
+            raise InvalidArgumentError(f"every: seconds over 0, not {every!r}")
+
+        async def listing() -> list[Device]:
+            grant = await self.grant(priority=Priority.BULK, label="watch_connections")
+            return await self.send(wire.devices(), grant)
+
+        return ConnectionWatch(listing, every)
+
     # Input
 
     def inputs(self, device_id: str, *, stall_after: float | None = 30.0) -> InputStream:
@@ -372,7 +398,7 @@ class Session:
             The open stream; the caller closes it.
         """
         call = wire.inputs(device_id)
-        return await self._payer.spend(grant, call, self._client.open)
+        return await self._payer.spend(grant, call, self._client.open, priority=Priority.STREAM)
 
     # Subscriptions
 

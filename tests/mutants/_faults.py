@@ -358,7 +358,7 @@ FAULTS: Final = (
         ("R6.token", "W6"),
         "a refused token is tried again in a while",
         "stream.py",
-        "        final = isinstance(exc, AuthenticationError | SessionClosedError)\n",
+        "        final = isinstance(exc, AuthenticationError | OAuthError | SessionClosedError)\n",
         "        final = isinstance(exc, SessionClosedError)\n",
     ),
     Fault(

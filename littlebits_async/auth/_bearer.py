@@ -1,12 +1,12 @@
-"""Who is asking: the access token as an httpx.Auth."""
+"""An access token as it is, as an httpx.Auth."""
 
 import os
 from collections.abc import Generator
 
 import httpx
 
-from ._tracebacks import discreet
-from .errors import InvalidArgumentError
+from .._tracebacks import discreet
+from ..errors import InvalidArgumentError
 
 __all__ = ["TOKEN_VARIABLE", "BearerAuth", "resolve_auth"]
 

@@ -1,0 +1,75 @@
+"""``littlebits login``: a token, by asking the user in the browser."""
+
+import webbrowser
+from functools import partial
+from typing import Annotated
+
+import anyio
+import anyio.to_thread
+from cyclopts import Parameter
+from cyclopts.types import Port, PositiveFloat
+
+from ._account import account_at
+from ._errors import CommandError, ExitCode
+from ._loopback import loopback
+from ._output import JsonLines, Printer
+
+__all__ = ["login"]
+
+
+async def login(
+    *,
+    base_url: str | None = None,
+    client_id: str = "littlebits",
+    scopes: str = "read write",
+    authorize_url: str | None = None,
+    token_url: str | None = None,
+    port: Port = 0,
+    browser: Annotated[bool, Parameter(negative="--no-browser")] = True,
+    timeout: PositiveFloat = 300.0,  # noqa: ASYNC109 - the option's name
+    json: JsonLines = False,
+) -> None:
+    """Log in at a cloud with OAuth2; the other commands use what that gives, unless `LITTLEBITS_TOKEN` is set.
+
+    Opens the cloud's page in a browser, and prints its address: `open …`. What you allow there comes back to this
+    machine alone. The token is kept in a file that only you may read, one for each cloud, and renewed when it ends.
+    `LITTLEBITS_CLIENT_SECRET` is the application's secret, where it has one; it is not kept.
+
+    For example:
+
+    - `littlebits login --base-url https://cloud.example`
+    - `littlebits login --no-browser --port 8400`
+
+    Args:
+        base_url: The cloud, else `LITTLEBITS_BASE_URL`.
+        client_id: The application, as the cloud's OAuth2 server knows it.
+        scopes: What to ask for: some of `read`, `write`, `admin`.
+        authorize_url: Where to ask; without it `/oauth/authorize` at the cloud.
+        token_url: Where tokens come from; without it `/oauth/token` at the cloud.
+        port: The port of this machine that the browser comes back to; 0 is any that is free. Name one where the server
+            knows the application by its whole address, `http://127.0.0.1:<port>/callback`.
+        browser: Open a browser; else only print the address.
+        timeout: How many seconds to wait for you.
+        json: Print `{"open": {"url": …}}`, and at the end `{"login": {"base_url": …, "scopes": […]}}`.
+    """
+    say = Printer(json)
+    account = account_at(base_url)
+    auth = account.login(
+        client_id=client_id,
+        authorize_url=authorize_url or f"{account.oauth_url}/authorize",
+        token_url=token_url or f"{account.oauth_url}/token",
+        scopes=scopes,
+    )
+    try:
+        async with loopback(port) as listener:
+            question = auth.authorize(listener.url)
+            say({"open": {"url": question.url}}, f"open {question.url}")
+            if browser:
+                await anyio.to_thread.run_sync(partial(webbrowser.open, question.url), abandon_on_cancel=True)
+            with anyio.fail_after(timeout):
+                callback = await listener.answer_to(question.is_answered_by)
+    except TimeoutError:
+        raise CommandError(f"login: nobody answered in {timeout:g} s", ExitCode.REFUSED) from None
+    token = await auth.redeem(question, callback)
+    record = {"login": {"base_url": account.base_url, "scopes": list(token.scopes)}}
+    say(record, f"logged in at {account.base_url} to {' and '.join(token.scopes) or 'whatever it allows'}")
