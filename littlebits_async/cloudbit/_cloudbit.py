@@ -2,8 +2,10 @@
 
 from attrs import field, frozen
 
+from ..errors import InvalidArgumentError
 from ..models import FOREVER, Device, InputEvent, LightColor, LightMode
 from ..session import InputStream, Session
+from ._samples import Samples
 
 __all__ = ["CloudBit"]
 
@@ -53,3 +55,27 @@ class CloudBit:
     def inputs(self, *, stall_after: float | None = 30.0) -> InputStream:
         """Stream the input, once. Cost: 1 request; see `Session.inputs`."""
         return self.session.inputs(self.device_id, stall_after=stall_after)
+
+    def samples(self, *, every: float, timeout: float = 10.0) -> Samples:
+        """Read the input now and then: ``async for event in bit.samples(every=300): …``.
+
+        The first reading is at once, the others keep their distance from it, however long each takes. Looks that were
+        missed meanwhile are made up for by one. A look that fails is logged, counted, and left out; what would fail
+        each time is raised: a refused token or request, a closed session. A 404 is not, since a bit that is off line
+        is one to some servers.
+
+        Cost: 1 request each time, more where the session tries again; see `Session.read`.
+
+        Args:
+            every: Seconds from one reading to the next.
+            timeout: Seconds that each may take once its stream is open.
+
+        Raises:
+            InvalidArgumentError: An argument is out of range.
+            AuthenticationError: The token was refused.
+
+        Cancellation: loses nothing; a reading that was on its way is begun anew, for another request.
+        """
+        if not timeout > 0:
+            raise InvalidArgumentError(f"timeout: seconds over 0, not {timeout!r}")
+        return Samples(self.device_id, lambda: self.read(timeout=timeout), every=every)

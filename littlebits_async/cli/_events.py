@@ -1,0 +1,14 @@
+"""Input events, as commands print them."""
+
+from attrs import asdict
+
+from ..models import InputEvent
+from ._output import Printer
+
+__all__ = ["print_event"]
+
+
+def print_event(say: Printer, event: InputEvent) -> None:
+    """Print an event: its time, device and percent; in JSON, all of it."""
+    text = f"{event.timestamp:%H:%M:%S} {event.device_id} {event.percent:5.1f} %"
+    say({"event": asdict(event)}, " ".join([text, *filter(None, (event.delta, event.level))]))
