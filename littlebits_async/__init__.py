@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from ._version import __version__
 
 if TYPE_CHECKING:
+    from .auth import Authorization, FileTokenStore, MemoryTokenStore, OAuth2, OAuthToken, TokenStore
     from .backoff import Backoff, RetryPolicy
     from .budget import Budget, BudgetReport, Grant, Priority, TokenBucket, Unlimited
     from .buffer import Overflow
-    from .cloudbit import CloudBit, OutputQueue
+    from .cloudbit import CloudBit, OutputQueue, Samples
     from .errors import (
         APIError,
         AuthenticationError,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         FOREVER,
         AccessPoint,
         AmplitudeEvent,
+        ConnectionChange,
         Device,
         EventSource,
         InputEvent,
@@ -57,7 +59,9 @@ if TYPE_CHECKING:
         Subscription,
     )
     from .reactor import InputReactor
+    from .recording import Recorder, Replay, recorded
     from .session import InputStream, Session
+    from .webhooks import WebhookReceiver, WebhookStats
 
 __all__ = [
     "FOREVER",
@@ -65,15 +69,18 @@ __all__ = [
     "AccessPoint",
     "AmplitudeEvent",
     "AuthenticationError",
+    "Authorization",
     "Backoff",
     "BadRequestError",
     "Budget",
     "BudgetExhaustedError",
     "BudgetReport",
     "CloudBit",
+    "ConnectionChange",
     "DecodeError",
     "Device",
     "EventSource",
+    "FileTokenStore",
     "Grant",
     "Hooks",
     "InputEvent",
@@ -85,20 +92,26 @@ __all__ = [
     "LightMode",
     "LittleBitsError",
     "LoggingHooks",
+    "MemoryTokenStore",
     "MethodNotAllowedError",
     "NoStreamsLeftError",
     "NotAcceptableError",
     "NotFoundError",
+    "OAuth2",
     "OAuthError",
+    "OAuthToken",
     "OutputQueue",
     "Overflow",
     "PermissionDeniedError",
     "Priority",
     "RateLimitedError",
     "ReactorStats",
+    "Recorder",
+    "Replay",
     "RequestDone",
     "RequestTimeoutError",
     "RetryPolicy",
+    "Samples",
     "ServerError",
     "ServiceUnavailableError",
     "Session",
@@ -110,16 +123,23 @@ __all__ = [
     "StreamStatus",
     "Subscription",
     "TokenBucket",
+    "TokenStore",
     "TransportError",
     "Unlimited",
     "UnprocessableError",
+    "WebhookReceiver",
+    "WebhookStats",
     "WebhookVerificationError",
     "__version__",
+    "recorded",
 ]
 
 
 # The modules that the names above are from, what costs least first; each needs most of those before it.
-_MODULES = ("errors", "buffer", "models", "backoff", "budget", "hooks", "session", "cloudbit", "reactor")
+_MODULES = (
+    *("errors", "buffer", "models", "backoff", "budget", "hooks", "auth", "session", "cloudbit"),
+    *("reactor", "recording", "webhooks"),
+)
 
 if not TYPE_CHECKING:  # else every misspelt name would be one to type checkers
 

@@ -5,7 +5,8 @@ the Unix time in seconds at which it was sent, and ``webhook-signature``: ``v1,`
 ``id.timestamp.body``. While a secret is being replaced there are several signatures, separated by blanks, or several
 secrets at the receiver. Secrets are written ``whsec_`` and the base64 of 24 to 64 bytes.
 
-Nothing of the package is imported here: the client and the self-hosted cloud both stand on it.
+Nothing of the package is imported here but what keeps a secret out of tracebacks: the client and the self-hosted cloud
+both stand on it.
 
 Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md. Stricter than it in
 what makes no difference to a sender that follows it: an id is up to 256 visible ASCII characters, never a full stop (it
@@ -18,7 +19,10 @@ import operator
 import re
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
+
+from ._tracebacks import discreet
 
 __all__ = ["HEADERS", "Secret", "SignatureError", "new_secret", "sign", "verify"]
 
@@ -45,6 +49,7 @@ def new_secret() -> str:
     return _PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
+@discreet
 def sign(secret: Secret, *, message_id: str, timestamp: int, body: bytes) -> str:
     """Sign a message, for ``webhook-signature``.
 
@@ -66,6 +71,7 @@ def sign(secret: Secret, *, message_id: str, timestamp: int, body: bytes) -> str
     return _signature(_key(secret), identifier, time, body).decode()
 
 
+@discreet
 def verify(
     secret: Secret | Iterable[Secret],
     headers: Iterable[tuple[str | bytes, str | bytes]],
@@ -150,11 +156,13 @@ def _key(secret: Secret) -> bytes:
         if not secret.startswith(_PREFIX):
             raise ValueError(f"a secret begins with {_PREFIX}")
         text = secret.removeprefix(_PREFIX).rstrip("=")
-        try:
+        decoded: bytes | None = None
+        with suppress(ValueError):
             # Some write base64 without its padding.
-            key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-        except ValueError:
-            raise ValueError(f"a secret is {_PREFIX} and base64") from None
+            decoded = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        if decoded is None:  # raised here: the frames of what decodes have the secret, and would be this one's context
+            raise ValueError(f"a secret is {_PREFIX} and base64")
+        key = decoded
     if len(key) not in _KEY_SIZES:
         raise ValueError(f"a secret is of 24 to 64 bytes, got {len(key)}")
     return key

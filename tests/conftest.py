@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from littlebits_async.testing import RunningCloud, run_cloud
 from tests.requirements import REQUIREMENTS, asks_for, is_known
-from tests.support.local_cloud import CloudInThread, cloud_in_thread
 from tests.support.marks import ids_of
+
+pytest_plugins = ["littlebits_async.testing"]
 
 PLAIN = "asyncio-plain"
 
@@ -54,7 +56,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def running_cloud() -> Iterator[CloudInThread]:
+def running_cloud() -> Iterator[RunningCloud]:
     """A cloud for tests on asyncio and trio alike."""
-    with cloud_in_thread() as cloud:
+    with run_cloud() as cloud:
         yield cloud

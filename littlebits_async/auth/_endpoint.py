@@ -16,7 +16,7 @@ import httpx
 from .._tasks import run_to_end
 from .._tracebacks import clear_locals, discreet_call
 from .._version import __version__
-from ..errors import DecodeError, RequestTimeoutError, TransportError
+from ..errors import DecodeError, InvalidArgumentError, RequestTimeoutError, TransportError
 from ._flight import Commit
 from ._token import OAuthToken, read_token
 
@@ -53,6 +53,9 @@ class TokenEndpoint:
         trust_env: Whether the environment's proxy and certificate settings count.
         ssl_context: TLS settings.
         transport: An httpx transport of the user's own.
+
+    Raises:
+        InvalidArgumentError: A proxy, this one or one of the environment's, cannot be used.
     """
 
     def __init__(
@@ -75,6 +78,8 @@ class TokenEndpoint:
         self._trust_env = trust_env
         self._ssl_context = ssl_context
         self._transport = transport
+        if transport is None:
+            _check_proxies(proxy, trust_env=trust_env)
         for name in _LOGGERS:
             logging.getLogger(f"httpcore.{name}").addFilter(_FILTER)
 
@@ -169,6 +174,20 @@ class TokenEndpoint:
             else:
                 self._ssl_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used, cheap to make
         return self._ssl_context
+
+
+def _check_proxies(proxy: str | None, *, trust_env: bool) -> None:
+    unused = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    failure = ""
+    try:
+        httpx.AsyncClient(verify=unused, proxy=proxy, trust_env=trust_env)
+    except (ImportError, TypeError, ValueError, httpx.InvalidURL) as exc:
+        failure = type(exc).__name__
+    if failure:  # raised here, not above: httpx's error may show a password, and would be its context
+        raise InvalidArgumentError(
+            f"proxy: {failure}: an http, https or, with the package socksio, socks5 URL is needed;"
+            " or say trust_env=False where the environment names it"
+        )
 
 
 async def _read(response: httpx.Response) -> bytes:

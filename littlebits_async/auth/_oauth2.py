@@ -185,16 +185,25 @@ class OAuth2(httpx.Auth):
 
         async def work(commit: Commit) -> OAuthToken:
             token = await self._endpoint.ask(form, before=OAuthToken("", scopes=question.scopes), commit=commit)
-            await self._store.save(token)
-            self._token, self._unkept, self._refused = token, None, None
+            # After whoever renews the token before it, and would put that in its place.
+            async with self._own_turn(), self._store.exclusive():
+                await self._store.save(token)
+                self._token, self._unkept, self._refused = token, None, None
             return token
 
         return await see_through(work)
 
     async def forget(self) -> None:
-        """Log out here: keep no token any more. The server is not told. Cost: nothing."""
-        await self._store.save(None)
-        self._token = self._unkept = None
+        """Log out here: keep no token any more, nor what a renewal that is on its way brings. The server is not told.
+
+        Cost: nothing.
+
+        Raises:
+            OSError: The tokens could not be removed.
+        """
+        async with self._own_turn(), self._store.exclusive():
+            await self._store.save(None)
+            self._token = self._unkept = None
 
     # Tokens
 

@@ -10,6 +10,7 @@ from typing import Final, cast
 from attrs import frozen
 
 from ..auth import TOKEN_VARIABLE, OAuth2
+from ..errors import InvalidArgumentError
 from ..session import Session
 from ..transport import DEFAULT_BASE_URL
 
@@ -47,16 +48,18 @@ class Account:
         return _VENDOR_OAUTH if self.base_url == DEFAULT_BASE_URL else f"{self.base_url.rstrip('/')}/oauth"
 
     def login(self, *, client_id: str, authorize_url: str, token_url: str, scopes: str) -> OAuth2:
-        """Return what somebody can log in with, and note it for later.
+        """Return what somebody can log in with; when they have, `note` it.
 
         Raises:
             InvalidArgumentError: An argument cannot be used.
         """
-        auth = self._auth(client_id, token_url, authorize_url, scopes)
+        return self._auth(client_id, token_url, authorize_url, scopes)
+
+    def note(self, *, client_id: str, token_url: str) -> None:
+        """Note what the token is renewed with; not before there is one, to spoil nothing that an earlier login left."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         settings = {"base_url": self.base_url, "client_id": client_id, "token_url": token_url}
         self._settings_path.write_text(json.dumps(settings), encoding="utf-8")
-        return auth
 
     def auth(self) -> OAuth2 | None:
         """Return what a login left, None where nobody has logged in."""
@@ -93,4 +96,9 @@ def open_session() -> Session:
     Raises:
         InvalidArgumentError: There is no token, and nobody has logged in.
     """
-    return Session(None if os.environ.get(TOKEN_VARIABLE) else account_at().auth())
+    if os.environ.get(TOKEN_VARIABLE):
+        return Session()
+    auth = account_at().auth()
+    if auth is None:
+        raise InvalidArgumentError(f"no access token: set {TOKEN_VARIABLE}, or log in with `littlebits login`")
+    return Session(auth)

@@ -9,7 +9,6 @@ import anyio.to_thread
 from cyclopts import Parameter
 from cyclopts.types import Port, PositiveFloat
 
-from ._account import account_at
 from ._errors import CommandError, ExitCode
 from ._loopback import loopback
 from ._output import JsonLines, Printer
@@ -52,12 +51,15 @@ async def login(
         timeout: How many seconds to wait for you.
         json: Print `{"open": {"url": …}}`, and at the end `{"login": {"base_url": …, "scopes": […]}}`.
     """
+    from ._account import account_at  # noqa: PLC0415 - the client takes its time to load
+
     say = Printer(json)
     account = account_at(base_url)
+    token_url = token_url or f"{account.oauth_url}/token"
     auth = account.login(
         client_id=client_id,
         authorize_url=authorize_url or f"{account.oauth_url}/authorize",
-        token_url=token_url or f"{account.oauth_url}/token",
+        token_url=token_url,
         scopes=scopes,
     )
     try:
@@ -71,5 +73,6 @@ async def login(
     except TimeoutError:
         raise CommandError(f"login: nobody answered in {timeout:g} s", ExitCode.REFUSED) from None
     token = await auth.redeem(question, callback)
+    account.note(client_id=client_id, token_url=token_url)
     record = {"login": {"base_url": account.base_url, "scopes": list(token.scopes)}}
     say(record, f"logged in at {account.base_url} to {' and '.join(token.scopes) or 'whatever it allows'}")

@@ -6,9 +6,7 @@ from pathlib import Path
 import anyio
 from cyclopts.types import PositiveFloat, ResolvedPath
 
-from ..reactor import InputReactor
 from ..recording import Recorder
-from ._account import open_session
 from ._interrupt import interruptible
 from ._open_files import allow_many_open_files
 from ._output import JsonLines, Printer
@@ -48,6 +46,10 @@ async def record(
 async def _record(
     devices: Sequence[str], to: Path, say: Printer, scope: anyio.CancelScope, seconds: float | None
 ) -> int:
+    # They take their time to load.
+    from ..reactor import InputReactor  # noqa: PLC0415
+    from ._account import open_session  # noqa: PLC0415
+
     with Recorder(to) as recorder, scope:
         async with open_session() as session:
             ids = list(devices) or [device.id for device in await session.devices()]

@@ -13,7 +13,7 @@ from anyio.lowlevel import checkpoint_if_cancelled
 
 from .._tasks import first_error, leave
 from ..budget import Grant, Priority
-from ..errors import AuthenticationError, InvalidArgumentError, LittleBitsError, SessionClosedError
+from ..errors import AuthenticationError, InvalidArgumentError, LittleBitsError, OAuthError, SessionClosedError
 from ..models import FOREVER
 from ..session import Session
 from ..wire import Call
@@ -124,6 +124,7 @@ class OutputQueue:
 
         Raises:
             AuthenticationError: The token was refused, so nothing will be.
+            OAuthError: There is no token, and none is to be had.
             SessionClosedError: The block was left before everything was sent.
         """
         await self._until_idle()
@@ -233,7 +234,7 @@ class OutputQueue:
             self._errors[output.device_id] = exc
             _log.warning("device %s: an output was not written: %s", output.device_id, exc)
         self._outputs.failed(output, time.monotonic(), again_in=again_in)
-        if isinstance(exc, AuthenticationError | SessionClosedError):
+        if isinstance(exc, AuthenticationError | OAuthError | SessionClosedError):
             raise exc
         self._settled()
 

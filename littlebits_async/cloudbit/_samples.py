@@ -64,23 +64,34 @@ class Samples(Iteration[InputEvent]):
         self._read = read
         self._cadence = Cadence(every)
         self._guard = anyio.ResourceGuard("iterating over")
+        self._waiting = anyio.CancelScope()
 
     async def _next(self) -> InputEvent:
         with self._guard:
-            while True:
-                await anyio.sleep(max(0.0, self._cadence.due - time.monotonic()))
-                looked_at = time.monotonic()
-                try:
-                    event = await self._read()
-                except LittleBitsError as exc:
-                    self._cadence.look(looked_at)
-                    self._note(exc)
-                    if _is_final(exc):
-                        raise
-                else:
-                    self._cadence.look(looked_at)
-                    self._note(None)
-                    return event
+            with anyio.CancelScope() as self._waiting:
+                return await self._reading()
+            raise StopAsyncIteration
+
+    async def _reading(self) -> InputEvent:
+        while True:
+            await anyio.sleep(max(0.0, self._cadence.due - time.monotonic()))
+            looked_at = time.monotonic()
+            try:
+                event = await self._read()
+            except LittleBitsError as exc:
+                self._cadence.look(looked_at)
+                self._note(exc)
+                if _is_final(exc):
+                    raise
+            else:
+                self._cadence.look(looked_at)
+                self._note(None)
+                return event
+
+    async def aclose(self) -> None:
+        """End the iteration, for whoever waits in it too."""
+        await super().aclose()
+        self._waiting.cancel()
 
     def _note(self, error: LittleBitsError | None) -> None:
         before, self.error = self.error, error

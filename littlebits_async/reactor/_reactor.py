@@ -20,6 +20,7 @@ from ..errors import (
     InvalidArgumentError,
     LittleBitsError,
     NoStreamsLeftError,
+    OAuthError,
     SessionClosedError,
 )
 from ..models import Device, EventSource, InputEvent, InputGap, ReactorStats, StreamState, StreamStatus
@@ -286,6 +287,7 @@ class InputReactor:
 
         Raises:
             AuthenticationError: The token was refused.
+            OAuthError: There is no token, and none is to be had.
             NoStreamsLeftError: No device is left that could deliver; where they share one cause, that is raised.
             anyio.BusyResourceError: Another task is iterating.
         """
@@ -369,7 +371,7 @@ class InputReactor:
             return self._verdict
         causes = self._causes(leaving=leaving)
         for error in causes.values():
-            if isinstance(error, AuthenticationError | SessionClosedError) or len(causes) == 1:
+            if isinstance(error, AuthenticationError | OAuthError | SessionClosedError) or len(causes) == 1:
                 return error
         if not causes:
             return None
@@ -472,14 +474,14 @@ class InputReactor:
         if self._session.hooks is not None:
             self._session.hooks.stream_changed(status_of(machine))
         if machine.state is StreamState.FAILED:
-            if isinstance(machine.error_seen, AuthenticationError):
+            if isinstance(machine.error_seen, AuthenticationError | OAuthError):
                 self._refuse_all(machine.error_seen)
             self._outlets.wake()
 
-    def _refuse_all(self, error: AuthenticationError) -> None:
+    def _refuse_all(self, error: AuthenticationError | OAuthError) -> None:
         """Stop every stream: what refused one token for one device refuses it for all."""
         for link in self._links.values():
-            if not isinstance(link.machine.error_seen, AuthenticationError):
+            if not isinstance(link.machine.error_seen, AuthenticationError | OAuthError):
                 link.interrupt(error)
 
 

@@ -192,6 +192,7 @@ class WebhookReceiver:
             self._refused(exc)
         await answer(send, status, *headers)
 
+    @discreet
     def verify(self, headers: Iterable[tuple[str | bytes, str | bytes]], body: bytes) -> None:
         """Make sure that a message is signed by who has the secret, within the last five minutes.
 

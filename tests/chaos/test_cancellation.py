@@ -34,10 +34,11 @@ from littlebits_async import (
     TransportError,
     Unlimited,
 )
+from littlebits_async.testing import RunningCloud, run_cloud
 from littlebits_async.transport import Feed
 from littlebits_async.wire import Call
 from tests.chaos.checkpoints import ANYIO, ASYNCIO, Checkpoints, Ending, Flavour, counting, sweep, tasks_living
-from tests.support.local_cloud import SLOWEST, CloudInThread, cloud_in_thread, sockets_to
+from tests.support.local_cloud import SLOWEST, add_devices, port_of, sockets_to
 from tests.support.raw_server import Exchange, raw_server
 
 pytestmark = pytest.mark.both_feeds
@@ -49,10 +50,10 @@ LIMIT = 1000
 
 
 @pytest.fixture(scope="module")
-def cloud() -> Generator[CloudInThread, None, None]:
+def cloud() -> Generator[RunningCloud, None, None]:
     """Its bits are read when a stream opens, so that each stream brings one event at once."""
-    with cloud_in_thread(limit=LIMIT) as cloud:
-        anyio.run(partial(cloud.add_devices, IDS, input_interval_ms=SLOWEST))
+    with run_cloud(limit=LIMIT) as cloud:
+        anyio.run(partial(add_devices, cloud, IDS, input_interval_ms=SLOWEST))
         yield cloud
 
 
@@ -81,7 +82,7 @@ class Stand:
         streams: How many are open then.
     """
 
-    cloud: CloudInThread
+    cloud: RunningCloud
     bucket: TokenBucket
     session: CountingSession
     _token: str = field(alias="token")
@@ -94,7 +95,7 @@ class Stand:
     async def settle(self) -> None:
         """Let what it is like now be what it is to be like."""
         await self.session.ping()
-        self.sockets = sockets_to(self.cloud.port) - 1
+        self.sockets = sockets_to(port_of(self.cloud)) - 1
         self.tasks = tasks_living()
 
     def another(self, *, scheme: str = "http") -> CountingSession:
@@ -110,7 +111,9 @@ class Stand:
         with anyio.fail_after(5):
             await self.cloud.until_streams(self.streams)
             await self.session.ping()
-            while sockets_to(self.cloud.port) > self.sockets + self.pooled:  # asyncio closes a socket in its next round
+            while (
+                sockets_to(port_of(self.cloud)) > self.sockets + self.pooled
+            ):  # asyncio closes a socket in its next round
                 await anyio.lowlevel.checkpoint()
         report = await self.bucket.report()
         assert not any(report.waiting.values())
@@ -120,10 +123,10 @@ class Stand:
 
 
 @asynccontextmanager
-async def stand(cloud: CloudInThread, *, pooled: int = 1) -> AsyncGenerator[Stand, None]:
+async def stand(cloud: RunningCloud, *, pooled: int = 1) -> AsyncGenerator[Stand, None]:
     bucket = TokenBucket(limit=LIMIT)  # as the cloud's, whose headers tell of each request that we do not count
     token = await cloud.create_token()
-    idle = sockets_to(cloud.port)
+    idle = sockets_to(port_of(cloud))
     async with CountingSession(token, base_url=cloud.url, budget=bucket, max_wait=None) as session:
         stand = Stand(cloud, bucket, session, token, pooled)
         await stand.settle()
@@ -133,7 +136,7 @@ async def stand(cloud: CloudInThread, *, pooled: int = 1) -> AsyncGenerator[Stan
         assert tasks_living() == stand.tasks
         assert (await session.diagnostics())["open_streams"] == 0
     with anyio.fail_after(5):
-        while sockets_to(cloud.port) != idle:
+        while sockets_to(port_of(cloud)) != idle:
             await anyio.lowlevel.checkpoint()
 
 
@@ -252,7 +255,7 @@ class Case:
     checkpoints: int
     at_once: int = 1
 
-    async def sweep(self, cloud: CloudInThread, flavour: Flavour) -> None:
+    async def sweep(self, cloud: RunningCloud, flavour: Flavour) -> None:
         async with stand(cloud, pooled=self.at_once) as under_test:
             operation = partial(self.operation, under_test)
             afterwards = under_test.session.ping
@@ -288,7 +291,7 @@ by_some_waits = pytest.mark.parametrize("flavour", WAITS.values(), ids=WAITS)
 @by_scope
 @pytest.mark.anyio
 @pytest.mark.requirement("R7.cancelled", "W11")
-async def test_a_cancelled_scope_does_no_harm(cloud: CloudInThread, case: Case, flavour: Flavour) -> None:
+async def test_a_cancelled_scope_does_no_harm(cloud: RunningCloud, case: Case, flavour: Flavour) -> None:
     await case.sweep(cloud, flavour)
 
 
@@ -296,14 +299,14 @@ async def test_a_cancelled_scope_does_no_harm(cloud: CloudInThread, case: Case, 
 @by_asyncio
 @pytest.mark.asyncio
 @pytest.mark.requirement("R7.cancelled", "W11")
-async def test_native_cancellation_does_no_harm(cloud: CloudInThread, case: Case, flavour: Flavour) -> None:
+async def test_native_cancellation_does_no_harm(cloud: RunningCloud, case: Case, flavour: Flavour) -> None:
     await case.sweep(cloud, flavour)
 
 
 # --- a stream that is removed in whatever state it is
 
 
-async def add_and_remove(cloud: CloudInThread, flavour: Flavour) -> None:
+async def add_and_remove(cloud: RunningCloud, flavour: Flavour) -> None:
     *passing, staying = IDS
     async with stand(cloud) as under_test:
         async with InputReactor(under_test.session, [staying], max_connecting=1) as reactor:
@@ -342,18 +345,14 @@ async def add_and_remove(cloud: CloudInThread, flavour: Flavour) -> None:
 @by_scope
 @pytest.mark.anyio
 @pytest.mark.requirement("R7.cancelled", "R10")
-async def test_a_cancelled_scope_around_a_device_leaves_the_others_alone(
-    cloud: CloudInThread, flavour: Flavour
-) -> None:
+async def test_a_cancelled_scope_around_a_device_leaves_the_others_alone(cloud: RunningCloud, flavour: Flavour) -> None:
     await add_and_remove(cloud, flavour)
 
 
 @by_some
 @pytest.mark.asyncio
 @pytest.mark.requirement("R7.cancelled", "R10")
-async def test_native_cancellation_around_a_device_leaves_the_rest_alone(
-    cloud: CloudInThread, flavour: Flavour
-) -> None:
+async def test_native_cancellation_around_a_device_leaves_the_rest_alone(cloud: RunningCloud, flavour: Flavour) -> None:
     await add_and_remove(cloud, flavour)
 
 
@@ -380,8 +379,8 @@ def percents(item: object) -> list[float]:
     return [event.percent for event in events if isinstance(event, InputEvent)]
 
 
-async def iterate(cloud: CloudInThread, kind: str, flavour: Flavour) -> None:
-    bit = await cloud.see(lambda cloud: cloud.devices[IDS[0]])
+async def iterate(cloud: RunningCloud, kind: str, flavour: Flavour) -> None:
+    bit = await cloud.bit(IDS[0])
     given: list[float] = []
     got: list[float] = []
     news = anyio.Event()
@@ -391,7 +390,7 @@ async def iterate(cloud: CloudInThread, kind: str, flavour: Flavour) -> None:
         while True:
             await news.wait()
             news = anyio.Event()
-            await cloud.turn(bit, *given[-2:])
+            await bit.turn(*given[-2:])
 
     async def take() -> None:
         with anyio.fail_after(5):
@@ -408,7 +407,7 @@ async def iterate(cloud: CloudInThread, kind: str, flavour: Flavour) -> None:
     async with stand(cloud) as under_test, anyio.create_task_group() as group:
         group.start_soon(give)
         async with view(under_test.session, kind) as events:
-            given.append(bit.percent)
+            given.append(await bit.see(lambda bit: bit.percent))
             await take()
             result = await sweep(operation, flavour, afterwards=under_test.session.ping, check=take)
         assert result.cancelled + result.late >= 1
@@ -423,7 +422,7 @@ of_each_kind = pytest.mark.parametrize("kind", ["plain", "own", "batches", "gaps
 @pytest.mark.anyio
 @pytest.mark.requirement("R7.cancelled")
 async def test_a_wait_for_an_event_that_is_cancelled_loses_none(
-    cloud: CloudInThread, kind: str, flavour: Flavour
+    cloud: RunningCloud, kind: str, flavour: Flavour
 ) -> None:
     await iterate(cloud, kind, flavour)
 
@@ -433,7 +432,7 @@ async def test_a_wait_for_an_event_that_is_cancelled_loses_none(
 @pytest.mark.asyncio
 @pytest.mark.requirement("R7.cancelled")
 async def test_a_wait_for_an_event_that_is_cancelled_natively_loses_none(
-    cloud: CloudInThread, kind: str, flavour: Flavour
+    cloud: RunningCloud, kind: str, flavour: Flavour
 ) -> None:
     await iterate(cloud, kind, flavour)
 

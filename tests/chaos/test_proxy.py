@@ -4,13 +4,14 @@ import anyio
 import pytest
 
 from littlebits_async import Session, StreamClosedError, StreamError, TransportError
+from littlebits_async.testing import RunningCloud
 from tests.chaos.proxy import Faults, chaos_proxy
-from tests.support.local_cloud import SLOWEST, CloudInThread
+from tests.support.local_cloud import SLOWEST
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_without_faults_everything_passes(running_cloud: CloudInThread) -> None:
+async def test_without_faults_everything_passes(running_cloud: RunningCloud) -> None:
     await running_cloud.add_device("b1")
     token = await running_cloud.create_token()
     async with chaos_proxy(running_cloud.url) as proxy:
@@ -21,7 +22,7 @@ async def test_without_faults_everything_passes(running_cloud: CloudInThread) ->
         await proxy.until(lambda proxy: not proxy.passages)
 
 
-async def test_single_bytes_and_delays_change_nothing_that_is_read(running_cloud: CloudInThread) -> None:
+async def test_single_bytes_and_delays_change_nothing_that_is_read(running_cloud: RunningCloud) -> None:
     await running_cloud.add_device("b1", label="ü" * 20)
     token = await running_cloud.create_token()
     faults = Faults(piece=1, latency=0.001, jitter=0.001)
@@ -30,7 +31,7 @@ async def test_single_bytes_and_delays_change_nothing_that_is_read(running_cloud
         assert (await session.read("b1")).device_id == "b1"
 
 
-async def test_a_refused_connection_was_surely_not_answered(running_cloud: CloudInThread) -> None:
+async def test_a_refused_connection_was_surely_not_answered(running_cloud: RunningCloud) -> None:
     token = await running_cloud.create_token()
     async with chaos_proxy(running_cloud.url, faults=Faults(refused=True)) as proxy:
         async with Session(token, base_url=proxy.url) as session:
@@ -40,7 +41,7 @@ async def test_a_refused_connection_was_surely_not_answered(running_cloud: Cloud
 
 
 @pytest.mark.parametrize("reset", [True, False])
-async def test_a_stream_breaks_after_so_many_bytes(running_cloud: CloudInThread, *, reset: bool) -> None:
+async def test_a_stream_breaks_after_so_many_bytes(running_cloud: RunningCloud, *, reset: bool) -> None:
     bit = await running_cloud.add_device("b1", input_interval_ms=SLOWEST)
     token = await running_cloud.create_token()
     async with chaos_proxy(running_cloud.url) as proxy, Session(token, base_url=proxy.url) as session:
@@ -49,12 +50,12 @@ async def test_a_stream_breaks_after_so_many_bytes(running_cloud: CloudInThread,
             (passage,) = proxy.passages
             limit = passage.passed + 10
             passage.faults = Faults(reset_after=limit) if reset else Faults(end_after=limit)
-            await running_cloud.turn(bit, 50)
+            await bit.turn(50)
             with pytest.raises(StreamError):
                 await anext(events)
 
 
-async def test_what_is_cut_breaks_at_once(running_cloud: CloudInThread) -> None:
+async def test_what_is_cut_breaks_at_once(running_cloud: RunningCloud) -> None:
     await running_cloud.add_device("b1", input_interval_ms=SLOWEST)
     token = await running_cloud.create_token()
     async with chaos_proxy(running_cloud.url) as proxy, Session(token, base_url=proxy.url) as session:
@@ -66,14 +67,14 @@ async def test_what_is_cut_breaks_at_once(running_cloud: CloudInThread) -> None:
             assert not isinstance(caught.value, StreamClosedError)  # a reset is no good-bye
 
 
-async def test_stalled_and_half_open_say_nothing_to_the_client(running_cloud: CloudInThread) -> None:
+async def test_stalled_and_half_open_say_nothing_to_the_client(running_cloud: RunningCloud) -> None:
     bit = await running_cloud.add_device("b1", input_interval_ms=SLOWEST)
     token = await running_cloud.create_token()
     async with chaos_proxy(running_cloud.url) as proxy, Session(token, base_url=proxy.url) as session:
         async with session.inputs("b1", stall_after=None) as events:
             await anext(events)
             proxy.faults = Faults(stalled=True)
-            await running_cloud.turn(bit, 50)
+            await bit.turn(50)
             with anyio.move_on_after(0.1) as waited:
                 await anext(events)
             assert waited.cancelled_caught

@@ -36,10 +36,11 @@ from littlebits_async.budget._ledger import Ledger
 from littlebits_async.cli._open_files import allow_many_open_files
 from littlebits_async.session._hold import RateLimitHold  # pyright: ignore[reportPrivateUsage]
 from littlebits_async.stream import AskBudget, Open, Read, StreamMachine
+from littlebits_async.testing import RunningCloud, run_cloud
 from littlebits_async.transport._push import Connection
 from littlebits_async.wire import devices as devices_call
 from tests.chaos.storm_watch import PATIENCE, Witness, distance_from_uniform, until_live, until_states
-from tests.support.local_cloud import SLOWEST, CloudInThread, cloud_in_thread, free_port, sockets_to
+from tests.support.local_cloud import SLOWEST, add_devices, port_of, sockets_to
 from tests.support.raw_server import Exchange, raw_server
 from tests.unit.test_reactor import device_of, session_for
 
@@ -103,10 +104,10 @@ async def write(session: Session, device_id: str, witness: Witness, written: lis
         await anyio.sleep(0.005)
 
 
-async def set_connected(cloud: CloudInThread, ids: Collection[str], *, to: bool) -> None:
+async def set_connected(cloud: RunningCloud, ids: Collection[str], *, to: bool) -> None:
     """Take bits off line, or back; what is back is read at once, and its event is new."""
-    for bit in await cloud.see(lambda running: [running.devices[device_id] for device_id in ids]):
-        await cloud.set_connected(bit, to=to)
+    for device_id in ids:
+        await (await cloud.bit(device_id)).set_connected(to=to)
 
 
 # A thousand streams
@@ -119,9 +120,9 @@ async def test_a_thousand_streams_cut_at_once_come_back_apart_while_calls_are_an
     witness, heard, ids = Witness(), Heard(), ids_of(THOUSAND)
     written: list[int] = []
     missed = set(ids[::100])
-    with cloud_in_thread(limit=20_000) as cloud:
-        await cloud.add_devices(ids, input_interval_ms=SLOWEST)
-        async with await cloud.session(budget=TokenBucket(20_000), hooks=witness) as session:
+    with run_cloud(limit=20_000) as cloud:
+        await add_devices(cloud, ids, input_interval_ms=SLOWEST)
+        async with cloud.session(budget=TokenBucket(20_000), hooks=witness) as session:
             async with InputReactor(session, ids) as reactor, anyio.create_task_group() as group:
                 group.start_soon(heard.listen, reactor)
                 await until_live(reactor)
@@ -131,7 +132,7 @@ async def test_a_thousand_streams_cut_at_once_come_back_apart_while_calls_are_an
                 for noted in (witness.waits, witness.late, witness.states):
                     noted.clear()
                 group.start_soon(write, session, ids[1], witness, written)
-                assert await cloud.close_streams(abort=True) == THOUSAND
+                assert await cloud.faults.cut() == THOUSAND
                 await witness.until_waits(1, THOUSAND)
                 await until_live(reactor)
                 # Calls, of which none failed, were not kept until the streams were back.
@@ -154,7 +155,7 @@ async def test_a_thousand_streams_cut_at_once_come_back_apart_while_calls_are_an
                 connections = sum(type(item) in (httpx.AsyncHTTPTransport, Connection) for item in gc.get_objects())
                 assert connections == THOUSAND + 1  # one for each stream, and the pool
                 assert (await session.diagnostics())["open_streams"] == THOUSAND
-                assert sockets_to(cloud.port) <= THOUSAND + 2
+                assert sockets_to(port_of(cloud)) <= THOUSAND + 2
                 group.cancel_scope.cancel()
             await cloud.until_streams(0)
 
@@ -165,14 +166,14 @@ async def test_of_a_thousand_streams_the_budget_brings_back_its_share_and_tells_
     allow_many_open_files()
     ids = ids_of(THOUSAND)
     back = SHARED - THOUSAND
-    with cloud_in_thread() as cloud:
-        await cloud.add_devices(ids, input_interval_ms=SLOWEST)
+    with run_cloud() as cloud:
+        await add_devices(cloud, ids, input_interval_ms=SLOWEST)
         token = await cloud.create_token()
         began = datetime.now(UTC)
         async with Session(token, base_url=cloud.url) as session, InputReactor(session, ids) as reactor:
             await until_live(reactor)
             opened = datetime.now(UTC)
-            assert await cloud.close_streams(abort=True) == THOUSAND
+            assert await cloud.faults.cut() == THOUSAND
             settled = {StreamState.LIVE: back, StreamState.WAITING_FOR_BUDGET: THOUSAND - back}
             await until_states(reactor, settled)
             for device_id in ids[:20]:
@@ -499,18 +500,17 @@ async def test_streams_of_a_flapping_server_are_tried_ever_more_seldom() -> None
 async def test_a_restarted_server_gets_its_streams_back_and_gaps_are_told() -> None:
     witness, heard, ids = Witness(), Heard(), ids_of(200)
     missed = set(ids[::20])
-    with cloud_in_thread(port=free_port(), limit=20_000) as cloud:
-        await cloud.add_devices(ids, input_interval_ms=SLOWEST)
-        async with await cloud.session(budget=TokenBucket(20_000), hooks=witness) as session:
+    with run_cloud(limit=20_000) as cloud:
+        await add_devices(cloud, ids, input_interval_ms=SLOWEST)
+        async with cloud.session(budget=TokenBucket(20_000), hooks=witness) as session:
             async with InputReactor(session, ids, backoff=QUICK) as reactor, anyio.create_task_group() as group:
                 group.start_soon(heard.listen, reactor)
                 await until_live(reactor)
                 await heard.until_events(len(ids))
                 await set_connected(cloud, missed, to=False)
 
-                await cloud.stop()
-                await witness.until_waits(3, 1)  # tries find nobody
-                await cloud.start()
+                async with cloud.faults.away():
+                    await witness.until_waits(3, 1)  # tries find nobody
                 await until_live(reactor)
                 await session.devices()
 

@@ -30,9 +30,10 @@ from littlebits_async import (
     Subscription,
     Unlimited,
 )
-from littlebits_async.localcloud import Bit, Light
+from littlebits_async.localcloud import Light
+from littlebits_async.testing import RunningBit, RunningCloud
 from tests.spec_messages import message, message_json
-from tests.support.local_cloud import PATIENCE, SLOWEST, CloudInThread
+from tests.support.local_cloud import PATIENCE, SLOWEST
 
 pytestmark = pytest.mark.anyio
 
@@ -443,20 +444,20 @@ def version(request: pytest.FixtureRequest) -> Version:
 
 
 @pytest.fixture
-async def session(running_cloud: CloudInThread, version: Version) -> AsyncIterator[Session]:
-    async with await running_cloud.session(api_version=version) as session:
+async def session(running_cloud: RunningCloud, version: Version) -> AsyncIterator[Session]:
+    async with running_cloud.session(api_version=version) as session:
         yield session
 
 
 @pytest.fixture
-async def bit(running_cloud: CloudInThread) -> Bit:
+async def bit(running_cloud: RunningCloud) -> RunningBit:
     bit = await running_cloud.add_device(BIT, label="my cloudbit 1", input_interval_ms=750)
-    await running_cloud.set_input(bit, 61)
+    await bit.set_input(61)
     return bit
 
 
 @pytest.fixture
-async def other(running_cloud: CloudInThread) -> Bit:
+async def other(running_cloud: RunningCloud) -> RunningBit:
     return await running_cloud.add_device(OTHER, label="my cloudbit 2", is_connected=False)
 
 
@@ -474,7 +475,7 @@ async def test_device(session: Session) -> None:
     assert await session.device(BIT) == await CloudBit(session, BIT).get() == expected
 
 
-async def test_device_with_an_id_that_is_no_plain_segment(running_cloud: CloudInThread, session: Session) -> None:
+async def test_device_with_an_id_that_is_no_plain_segment(running_cloud: RunningCloud, session: Session) -> None:
     odd = "lamp/1 ?ä%2F"
     await running_cloud.add_device(odd)
     assert (await session.device(odd)).id == odd
@@ -482,64 +483,62 @@ async def test_device_with_an_id_that_is_no_plain_segment(running_cloud: CloudIn
     assert (await session.read(odd)).device_id == odd
 
 
-async def test_update_device(running_cloud: CloudInThread, session: Session, bit: Bit) -> None:
+async def test_update_device(session: Session, bit: RunningBit) -> None:
     device = await session.update_device(BIT, label="lamp ✓", input_interval_ms=200)
     assert (device.id, device.label, device.input_interval_ms) == (BIT, "lamp ✓", 200)
-    assert await running_cloud.see(lambda _: (bit.label, bit.input_interval_ms)) == ("lamp ✓", 200)
+    assert await bit.see(lambda bit: (bit.label, bit.input_interval_ms)) == ("lamp ✓", 200)
 
     device = await CloudBit(session, BIT).update(label="door")
     assert (device.label, device.input_interval_ms) == ("door", 200)
-    assert await running_cloud.see(lambda _: (bit.label, bit.input_interval_ms)) == ("door", 200)
+    assert await bit.see(lambda bit: (bit.label, bit.input_interval_ms)) == ("door", 200)
 
 
-async def test_activate(running_cloud: CloudInThread, session: Session) -> None:
+async def test_activate(running_cloud: RunningCloud, session: Session) -> None:
     device = await session.activate("00e040000003", device_hash="5ecret", label="new", input_interval_ms=300)
     assert (device.id, device.label, device.user_id) == ("00e040000003", "new", 1)
     new = await running_cloud.see(lambda cloud: cloud.devices["00e040000003"])
     assert (new.label, new.user_id, new.input_interval_ms) == ("new", 1, 300)
 
 
-async def test_deactivate_and_activate_again(running_cloud: CloudInThread, session: Session, bit: Bit) -> None:
+async def test_deactivate_and_activate_again(session: Session, bit: RunningBit) -> None:
     await session.deactivate(BIT)
-    assert bit.user_id is None
+    assert await bit.see(lambda bit: bit.user_id) is None
     assert await session.devices() == []
     assert (await session.activate(BIT)).id == BIT
-    assert await running_cloud.see(lambda _: bit.user_id) == 1
+    assert await bit.see(lambda bit: bit.user_id) == 1
     assert [device.id for device in await session.devices()] == [BIT]
 
 
-async def test_output(running_cloud: CloudInThread, session: Session, bit: Bit) -> None:
+async def test_output(session: Session, bit: RunningBit) -> None:
     await session.output(BIT, 61, duration_ms=FOREVER)
-    assert await running_cloud.see(lambda _: bit.shown) == 61
+    assert await bit.see(lambda bit: bit.shown) == 61
     await CloudBit(session, BIT).hold(12.5)
-    assert await running_cloud.see(lambda _: bit.shown) == 12.5
+    assert await bit.see(lambda bit: bit.shown) == 12.5
 
 
-async def test_a_pulse_ends(running_cloud: CloudInThread, session: Session, bit: Bit) -> None:
+async def test_a_pulse_ends(session: Session, bit: RunningBit) -> None:
     await CloudBit(session, BIT).output(100, duration_ms=400)
-    assert await running_cloud.see(lambda _: bit.shown) == 100
-    await running_cloud.until_shown(bit, 0)
+    assert await bit.see(lambda bit: bit.shown) == 100
+    await bit.until_shown(0)
 
 
-async def test_the_default_output_is_all_for_three_seconds(
-    running_cloud: CloudInThread, session: Session, bit: Bit
-) -> None:
+async def test_the_default_output_is_all_for_three_seconds(session: Session, bit: RunningBit) -> None:
     await session.output(BIT)
-    assert await running_cloud.see(lambda _: bit.shown) == 100
+    assert await bit.see(lambda bit: bit.shown) == 100
 
 
-async def test_an_output_of_version_1_lasts_as_long_as_one_likes(running_cloud: CloudInThread, bit: Bit) -> None:
+async def test_an_output_of_version_1_lasts_as_long_as_one_likes(running_cloud: RunningCloud, bit: RunningBit) -> None:
     week = message_json(f"{V1}/output-idle.request.json")["duration_ms"]
-    async with await running_cloud.session(api_version=1) as session:
+    async with running_cloud.session(api_version=1) as session:
         for percent, duration_ms in ((61, week), (12.5, 2**53 - 1)):
             await session.output(BIT, percent, duration_ms=duration_ms)
-            assert await running_cloud.see(lambda _: bit.shown) == percent
+            assert await bit.see(lambda bit: bit.shown) == percent
         await session.output(BIT, 100, duration_ms=100)
-        await running_cloud.until_shown(bit, 0)
+        await bit.until_shown(0)
 
 
 async def test_an_output_to_a_bit_off_line_is_lost_and_version_1_says_so(
-    running_cloud: CloudInThread, session: Session, other: Bit, version: Version
+    session: Session, other: RunningBit, version: Version
 ) -> None:
     # Source: wire-facts, section 5: version 1 said 404, later ones 200.
     if version == 1:
@@ -548,27 +547,27 @@ async def test_an_output_to_a_bit_off_line_is_lost_and_version_1_says_so(
         assert caught.value.message == f"The device {OTHER} is not currently connected to bitcloud."
     else:
         await session.output(OTHER, 61, duration_ms=FOREVER)
-    await running_cloud.set_connected(other, to=True)
-    assert await running_cloud.see(lambda _: other.shown) == 0
+    await other.set_connected(to=True)
+    assert await other.see(lambda bit: bit.shown) == 0
 
 
-async def test_light(running_cloud: CloudInThread, session: Session, bit: Bit) -> None:
+async def test_light(session: Session, bit: RunningBit) -> None:
     await session.light(BIT, color=LightColor.PURPLE, mode=LightMode.BLINK)
-    assert await running_cloud.see(lambda _: bit.light) == Light("purple", "blink")
+    assert await bit.see(lambda bit: bit.light) == Light("purple", "blink")
     await CloudBit(session, BIT).light(color="green", mode="hold", duration_ms=FOREVER)
-    assert await running_cloud.see(lambda _: bit.light) == Light("green", "hold")
+    assert await bit.see(lambda bit: bit.light) == Light("green", "hold")
     await session.light(BIT)
-    assert await running_cloud.see(lambda _: bit.light) == Light("green", "hold")
+    assert await bit.see(lambda bit: bit.light) == Light("green", "hold")
 
 
-async def test_inputs(running_cloud: CloudInThread, session: Session) -> None:
+async def test_inputs(running_cloud: RunningCloud, session: Session) -> None:
     bit = await running_cloud.add_device(BIT, input_interval_ms=SLOWEST)
     for stream in (session.inputs(BIT), CloudBit(session, BIT).inputs()):
-        await running_cloud.set_input(bit, 61)
+        await bit.set_input(61)
         async with stream as events:
             await running_cloud.until_streams(1)
             taken = [await anext(events)]
-            await running_cloud.turn(bit, 61, 0, 100)
+            await bit.turn(61, 0, 100)
             taken += [await anext(events) for _ in range(3)]
         await running_cloud.until_streams(0)
         assert [event.percent for event in taken[1:]] == [61, 0, 100]
@@ -582,7 +581,7 @@ async def test_inputs(running_cloud: CloudInThread, session: Session) -> None:
 
 
 @pytest.mark.usefixtures("bit")
-async def test_read(running_cloud: CloudInThread, session: Session) -> None:
+async def test_read(running_cloud: RunningCloud, session: Session) -> None:
     first = await session.read(BIT)
     assert (first.device_id, first.percent) == (BIT, 61)
     assert first.volts == pytest.approx(3.05)
@@ -591,7 +590,7 @@ async def test_read(running_cloud: CloudInThread, session: Session) -> None:
 
 
 async def test_subscribing_makes_a_bit_follow_and_unsubscribing_ends_it(
-    running_cloud: CloudInThread, session: Session
+    running_cloud: RunningCloud, session: Session
 ) -> None:
     bit = await running_cloud.add_device(BIT, input_interval_ms=SLOWEST)
     other = await running_cloud.add_device(OTHER, input_interval_ms=SLOWEST)
@@ -601,13 +600,13 @@ async def test_subscribing_makes_a_bit_follow_and_unsubscribing_ends_it(
     assert (await session.device(BIT)).subscribers == (expected,)
     assert (await session.device(OTHER)).subscriptions == (expected,)
 
-    await running_cloud.turn(bit, 61)
-    await running_cloud.until_shown(other, 61)
+    await bit.turn(61)
+    await other.until_shown(61)
     await session.unsubscribe(publisher_id=BIT, subscriber_id=OTHER)
     assert await session.subscriptions() == []
-    await running_cloud.turn(bit, 20)
+    await bit.turn(20)
     assert (await session.read(BIT)).percent == 20
-    assert await running_cloud.see(lambda _: other.shown) == 61
+    assert await other.see(lambda bit: bit.shown) == 61
 
 
 @pytest.mark.usefixtures("bit", "other")
@@ -643,14 +642,14 @@ async def test_subscriptions_are_found_from_both_sides(session: Session) -> None
     assert await session.subscriptions() == [default, back]
 
 
-async def test_ping_needs_no_known_token(running_cloud: CloudInThread, session: Session, version: Version) -> None:
+async def test_ping_needs_no_known_token(running_cloud: RunningCloud, session: Session, version: Version) -> None:
     await session.ping()
     async with Session("nobody's", base_url=running_cloud.url, api_version=version) as stranger:
         await stranger.ping()
 
 
 @pytest.mark.requirement("R5.paid")
-async def test_each_call_is_one_request(running_cloud: CloudInThread) -> None:
+async def test_each_call_is_one_request(running_cloud: RunningCloud) -> None:
     await running_cloud.add_device(BIT, input_interval_ms=200)
     token = await running_cloud.create_token()
     async with Session(token, base_url=running_cloud.url) as session:

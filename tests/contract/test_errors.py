@@ -35,8 +35,9 @@ from littlebits_async import (
     Unlimited,
     UnprocessableError,
 )
+from littlebits_async.testing import RunningCloud, run_cloud
 from tests.spec_messages import message
-from tests.support.local_cloud import PATIENCE, CloudInThread, cloud_in_thread
+from tests.support.local_cloud import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -201,7 +202,7 @@ async def every_way(session: Session) -> list[APIError]:
     return [await refused(call(session)) for call in EVERY_WAY]
 
 
-async def test_an_unknown_token(running_cloud: CloudInThread) -> None:
+async def test_an_unknown_token(running_cloud: RunningCloud) -> None:
     await running_cloud.add_device(BIT)
     async with Session("0" * 64, base_url=running_cloud.url) as session:
         for exc in await every_way(session):
@@ -230,27 +231,27 @@ SCOPES: list[tuple[str, Call]] = [
 
 
 @pytest.mark.parametrize(("scope", "call"), SCOPES)
-async def test_a_scope_that_is_too_small(running_cloud: CloudInThread, scope: str, call: Call) -> None:
+async def test_a_scope_that_is_too_small(running_cloud: RunningCloud, scope: str, call: Call) -> None:
     bit = await running_cloud.add_device(BIT, label="theirs")
     others = {"read", "write", "admin"} - {scope}
     async with Session(await running_cloud.create_token(others), base_url=running_cloud.url) as session:
         exc = await refused(call(session))
     assert type(exc) is PermissionDeniedError
     assert (exc.status, exc.error) == (403, "Forbidden")
-    assert await running_cloud.see(lambda _: (bit.label, bit.shown, bit.light, bit.user_id)) == ("theirs", 0, None, 1)
+    assert await bit.see(lambda bit: (bit.label, bit.shown, bit.light, bit.user_id)) == ("theirs", 0, None, 1)
 
 
-async def test_a_device_of_somebody_else(running_cloud: CloudInThread) -> None:
+async def test_a_device_of_somebody_else(running_cloud: RunningCloud) -> None:
     await running_cloud.add_device(BIT, user_id=2)
-    async with await running_cloud.session() as session:
+    async with running_cloud.session() as session:
         for exc in await every_way(session):
             assert type(exc) is PermissionDeniedError
             # Source: output.403.json of the v1 document.
             assert (exc.status, exc.error, exc.message) == (403, "Forbidden", "You do not own this device")
 
 
-async def test_an_unknown_device(running_cloud: CloudInThread) -> None:
-    async with await running_cloud.session() as session:
+async def test_an_unknown_device(running_cloud: RunningCloud) -> None:
+    async with running_cloud.session() as session:
         for exc in await every_way(session):
             assert type(exc) is NotFoundError
             # Source: the table "Errors" of the v2 document.
@@ -261,16 +262,16 @@ async def test_an_unknown_device(running_cloud: CloudInThread) -> None:
             assert reactor.status(BIT).state is StreamState.FAILED
 
 
-async def test_an_unknown_subscription(running_cloud: CloudInThread) -> None:
+async def test_an_unknown_subscription(running_cloud: RunningCloud) -> None:
     await running_cloud.add_device(BIT)
-    async with await running_cloud.session() as session:
+    async with running_cloud.session() as session:
         exc = await refused(session.unsubscribe(publisher_id=BIT, subscriber_id="https://example.org/hook"))
     assert type(exc) is NotFoundError
 
 
-async def test_what_the_cloud_does_not_understand(running_cloud: CloudInThread) -> None:
+async def test_what_the_cloud_does_not_understand(running_cloud: RunningCloud) -> None:
     await running_cloud.add_device(BIT)
-    async with await running_cloud.session() as session:
+    async with running_cloud.session() as session:
         for call in (
             session.subscribe(publisher_id=BIT, subscriber_id="https://example.org/", events="amplitude:delta:nothing"),
             session.subscribe(publisher_id=BIT, subscriber_id="ftp://example.org/"),
@@ -283,7 +284,7 @@ async def test_what_the_cloud_does_not_understand(running_cloud: CloudInThread) 
         assert await session.subscriptions() == []
 
 
-async def test_a_base_url_that_leads_elsewhere_says_what_to_check(running_cloud: CloudInThread) -> None:
+async def test_a_base_url_that_leads_elsewhere_says_what_to_check(running_cloud: RunningCloud) -> None:
     async with Session(TOKEN, base_url=f"{running_cloud.url}/nowhere") as session:
         exc = await refused(session.ping())
     assert type(exc) is NotFoundError
@@ -297,7 +298,7 @@ async def test_a_base_url_that_leads_elsewhere_says_what_to_check(running_cloud:
 
 @pytest.mark.requirement("W4")
 async def test_the_hours_limit() -> None:
-    with cloud_in_thread(limit=3) as cloud:
+    with run_cloud(limit=3) as cloud:
         await cloud.add_device(BIT)
         token = await cloud.create_token()
         # Somebody else spends it: a session that had seen the last request go would not even ask.
@@ -315,5 +316,5 @@ async def test_the_hours_limit() -> None:
                 assert exc.retry_after is not None
                 assert 3590 < exc.retry_after <= 3601
                 assert (await session.budget.report()).hold > 3500
-        async with await cloud.session() as another_key:
+        async with cloud.session() as another_key:
             assert len(await another_key.devices()) == 1

@@ -66,7 +66,8 @@ async def test_what_the_user_allows_is_kept_for_the_commands_that_follow(
             assert "OAuth2" not in repr(vars(session))
         monkeypatch.delenv("LITTLEBITS_TOKEN")
         monkeypatch.setenv("LITTLEBITS_BASE_URL", "http://127.0.0.1:1")
-        with pytest.raises(ValueError, match="LITTLEBITS_TOKEN"):  # another cloud is not sent this one's token
+        # Another cloud is not sent this one's token.
+        with pytest.raises(ValueError, match="set LITTLEBITS_TOKEN, or log in with `littlebits login`"):
             _account.open_session()
 
 
@@ -95,6 +96,20 @@ async def test_a_user_who_says_no_is_a_refusal(tmp_path: Path) -> None:
     assert done.code == 1
     assert re.fullmatch(r"littlebits: the OAuth2 server refused: access_denied .*\n", done.errors)
     assert "token.json" not in found_in(tmp_path)
+
+
+@pytest.mark.asyncio
+async def test_a_login_that_comes_to_nothing_leaves_the_one_before_as_it_is(tmp_path: Path) -> None:
+    async with oauth_server() as oauth:
+        async with logging_in(oauth, tmp_path) as running:
+            await come_back(oauth.consent((await running.until(r"open (\S+)$"))[1]))
+            assert (await running.result()).code == 0
+        before = {path: path.read_text(encoding="utf-8") for path in found_in(tmp_path).values()}
+        async with logging_in(oauth, tmp_path, "--client-id", "another") as running:
+            url = (await running.until(r"open (\S+)$"))[1]
+            await come_back(oauth.consent(url).replace("code=", "error=access_denied&x="))
+            assert (await running.result()).code == 1
+        assert {path: path.read_text(encoding="utf-8") for path in found_in(tmp_path).values()} == before
 
 
 @pytest.mark.asyncio

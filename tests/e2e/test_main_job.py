@@ -27,8 +27,8 @@ from littlebits_async import (
     StreamState,
     StreamStatus,
 )
-from littlebits_async.localcloud import Bit
-from tests.support.local_cloud import PATIENCE, SLOWEST, CloudInThread, cloud_in_thread, free_port, sockets_to
+from littlebits_async.testing import RunningBit, RunningCloud, run_cloud
+from tests.support.local_cloud import PATIENCE, SLOWEST, port_of, sockets_to
 
 pytestmark = pytest.mark.anyio
 
@@ -38,23 +38,23 @@ FEW = MANY[:3]
 
 
 @pytest.fixture
-def cloud() -> Iterator[CloudInThread]:
-    with cloud_in_thread() as cloud:
+def cloud() -> Iterator[RunningCloud]:
+    with run_cloud() as cloud:
         yield cloud
 
 
 @pytest.fixture
-async def session(cloud: CloudInThread) -> AsyncIterator[Session]:
-    async with await cloud.session() as session:
+async def session(cloud: RunningCloud) -> AsyncIterator[Session]:
+    async with cloud.session() as session:
         yield session
 
 
 @pytest.fixture
-async def bits(cloud: CloudInThread) -> dict[str, Bit]:
+async def bits(cloud: RunningCloud) -> dict[str, RunningBit]:
     """A hundred bits, each with an input of its own: its number in percent."""
     bits = {device_id: await cloud.add_device(device_id, input_interval_ms=SLOWEST) for device_id in MANY}
     for number, bit in enumerate(bits.values()):
-        await cloud.set_input(bit, number)
+        await bit.set_input(number)
     return bits
 
 
@@ -108,11 +108,11 @@ def all_tasks() -> set[object]:
     return found
 
 
-async def assert_nothing_is_left(cloud: CloudInThread, tasks_before: set[object]) -> None:
+async def assert_nothing_is_left(cloud: RunningCloud, tasks_before: set[object]) -> None:
     """Neither a stream on the cloud's side nor a socket or a task on ours."""
     await cloud.until_streams(0)
     with anyio.fail_after(PATIENCE):
-        while sockets_to(cloud.port):  # noqa: ASYNC110 - the kernel tells nobody
+        while sockets_to(port_of(cloud)):  # noqa: ASYNC110 - the kernel tells nobody
             await anyio.sleep(0.002)
     assert all_tasks() - tasks_before == set()
     gc.collect()  # what was not closed warns, and warnings are errors
@@ -122,7 +122,7 @@ async def assert_nothing_is_left(cloud: CloudInThread, tasks_before: set[object]
 
 
 async def test_a_hundred_devices_while_outputs_answer(
-    cloud: CloudInThread, session: Session, bits: dict[str, Bit]
+    cloud: RunningCloud, session: Session, bits: dict[str, RunningBit]
 ) -> None:
     outputs = written_while_opening = 0
 
@@ -132,7 +132,7 @@ async def test_a_hundred_devices_while_outputs_answer(
             percent = outputs % 100 + 1
             with anyio.fail_after(PATIENCE):
                 await session.output(device_id, percent, duration_ms=FOREVER)
-            await cloud.until_shown(bits[device_id], percent)
+            await bits[device_id].until_shown(percent)
             outputs += 1
             if stop.is_set():
                 return
@@ -146,7 +146,7 @@ async def test_a_hundred_devices_while_outputs_answer(
         seen = {event.device_id: event.percent for event in await take(reactor, 100)}
         assert seen == {device_id: number for number, device_id in enumerate(MANY)}
         for bit in bits.values():
-            await cloud.turn(bit, 50)
+            await bit.turn(50)
         assert Counter(event.device_id for event in await take(reactor, 100)) == Counter(MANY)
         stop.set()
     assert outputs > written_while_opening
@@ -163,7 +163,7 @@ class OwnError(Exception):
     pass
 
 
-async def stream_all(cloud: CloudInThread, session: Session, live: anyio.Event, *, then: Callable[[], None]) -> None:
+async def stream_all(cloud: RunningCloud, session: Session, live: anyio.Event, *, then: Callable[[], None]) -> None:
     """Stream a hundred devices, have one output on its way, and then do as told, in the midst of the iteration."""
     async with InputReactor(session, MANY) as reactor:
         await until(reactor, all_live)
@@ -175,7 +175,7 @@ async def stream_all(cloud: CloudInThread, session: Session, live: anyio.Event, 
         await anext(aiter(reactor))
 
 
-async def leave_by_an_error(cloud: CloudInThread, session: Session) -> None:
+async def leave_by_an_error(cloud: RunningCloud, session: Session) -> None:
     def fail() -> None:
         raise OwnError
 
@@ -183,13 +183,13 @@ async def leave_by_an_error(cloud: CloudInThread, session: Session) -> None:
         await stream_all(cloud, session, anyio.Event(), then=fail)
 
 
-async def leave_by_a_cancelled_scope(cloud: CloudInThread, session: Session) -> None:
+async def leave_by_a_cancelled_scope(cloud: RunningCloud, session: Session) -> None:
     with anyio.CancelScope() as scope:
         await stream_all(cloud, session, anyio.Event(), then=scope.cancel)
     assert scope.cancelled_caught
 
 
-async def leave_by_cancellation_from_outside(cloud: CloudInThread, session: Session) -> None:
+async def leave_by_cancellation_from_outside(cloud: RunningCloud, session: Session) -> None:
     live = anyio.Event()
     async with anyio.create_task_group() as group:
 
@@ -202,7 +202,7 @@ async def leave_by_cancellation_from_outside(cloud: CloudInThread, session: Sess
         group.cancel_scope.cancel()
 
 
-async def leave_by_native_cancellation(cloud: CloudInThread, session: Session) -> None:
+async def leave_by_native_cancellation(cloud: RunningCloud, session: Session) -> None:
     live = anyio.Event()
     task = asyncio.create_task(stream_all(cloud, session, live, then=lambda: None))
     await live.wait()
@@ -213,7 +213,7 @@ async def leave_by_native_cancellation(cloud: CloudInThread, session: Session) -
         await task
 
 
-async def leave_while_it_opens(_cloud: CloudInThread, session: Session) -> None:
+async def leave_while_it_opens(_cloud: RunningCloud, session: Session) -> None:
     with anyio.CancelScope() as scope:
         async with InputReactor(session, MANY, max_connecting=8) as reactor:
             await until(reactor, lambda statuses: any(s.state is StreamState.LIVE for s in statuses.values()))
@@ -222,19 +222,19 @@ async def leave_while_it_opens(_cloud: CloudInThread, session: Session) -> None:
     assert scope.cancelled_caught
 
 
-async def leave_at_the_end_of_the_block(_cloud: CloudInThread, session: Session) -> None:
+async def leave_at_the_end_of_the_block(_cloud: RunningCloud, session: Session) -> None:
     async with InputReactor(session, MANY) as reactor:
         await take(reactor, 30)
 
 
-async def leave_while_the_streams_are_held_back(_cloud: CloudInThread, session: Session) -> None:
+async def leave_while_the_streams_are_held_back(_cloud: RunningCloud, session: Session) -> None:
     async with InputReactor(session, MANY, buffer=1) as reactor:
         await until(reactor, all_live)
         await anyio.wait_all_tasks_blocked()
         await take(reactor, 3)
 
 
-Leaving = Callable[[CloudInThread, Session], Awaitable[None]]
+Leaving = Callable[[RunningCloud, Session], Awaitable[None]]
 
 
 @pytest.mark.requirement("R7.closed", "R7.cancelled", "R7.error", "W11")
@@ -256,35 +256,35 @@ Leaving = Callable[[CloudInThread, Session], Awaitable[None]]
     ],
 )
 async def test_leaving_leaves_nothing(
-    cloud: CloudInThread, bits: dict[str, Bit], leave: Leaving, caplog: pytest.LogCaptureFixture
+    cloud: RunningCloud, bits: dict[str, RunningBit], leave: Leaving, caplog: pytest.LogCaptureFixture
 ) -> None:
     tasks = all_tasks()
-    async with await cloud.session() as session:
+    async with cloud.session() as session:
         with anyio.fail_after(2 * PATIENCE):
             await leave(cloud, session)
         await cloud.until_streams(0)
         assert all_tasks() - tasks == set()
         # The session outlives its reactors.
         await session.output(MANY[1], 12, duration_ms=FOREVER)
-        await cloud.until_shown(bits[MANY[1]], 12)
+        await bits[MANY[1]].until_shown(12)
     await assert_nothing_is_left(cloud, tasks)
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 @pytest.mark.usefixtures("bits")
-async def test_the_count_of_sockets_sees_those_of_a_session(cloud: CloudInThread, session: Session) -> None:
+async def test_the_count_of_sockets_sees_those_of_a_session(cloud: RunningCloud, session: Session) -> None:
     async with InputReactor(session, FEW) as reactor:
         await until(reactor, all_live)
-        assert sockets_to(cloud.port) == 3  # one for each stream, and no call was made yet
+        assert sockets_to(port_of(cloud)) == 3  # one for each stream, and no call was made yet
         await session.ping()
-        assert sockets_to(cloud.port) == 4
+        assert sockets_to(port_of(cloud)) == 4
 
 
 @pytest.mark.requirement("R7.closed")
 @pytest.mark.usefixtures("bits")
-async def test_closing_the_session_under_a_reactor_leaves_nothing(cloud: CloudInThread) -> None:
+async def test_closing_the_session_under_a_reactor_leaves_nothing(cloud: RunningCloud) -> None:
     tasks = all_tasks()
-    session = await cloud.session()
+    session = cloud.session()
     with pytest.raises(SessionClosedError):
         async with InputReactor(session, FEW) as reactor:
             await take(reactor, 3)
@@ -297,7 +297,7 @@ async def test_closing_the_session_under_a_reactor_leaves_nothing(cloud: CloudIn
 
 
 @pytest.mark.parametrize("buffer", [1, 7, 1024])
-async def test_break_and_iterating_again_loses_nothing(cloud: CloudInThread, session: Session, buffer: int) -> None:
+async def test_break_and_iterating_again_loses_nothing(cloud: RunningCloud, session: Session, buffer: int) -> None:
     last = 60  # a reader of the cloud may be 64 events behind
     bits = [await cloud.add_device(device_id, input_interval_ms=SLOWEST) for device_id in FEW]
     taken: list[InputEvent] = []
@@ -305,7 +305,7 @@ async def test_break_and_iterating_again_loses_nothing(cloud: CloudInThread, ses
     async def turn_all() -> None:
         for percent in range(1, last + 1):
             for bit in bits:
-                await cloud.turn(bit, percent)
+                await bit.turn(percent)
 
     async with InputReactor(session, FEW, buffer=buffer) as reactor, anyio.create_task_group() as group:
         taken += await take(reactor, 3)  # what each stream begins with
@@ -323,12 +323,12 @@ async def test_break_and_iterating_again_loses_nothing(cloud: CloudInThread, ses
         assert times == sorted(set(times))
 
 
-async def test_what_came_while_nobody_iterated_is_there(cloud: CloudInThread, session: Session) -> None:
+async def test_what_came_while_nobody_iterated_is_there(cloud: RunningCloud, session: Session) -> None:
     bit = await cloud.add_device(FEW[0], input_interval_ms=SLOWEST)
     async with InputReactor(session, FEW[:1], buffer=4) as reactor:
         assert [event.percent for event in await take(reactor, 1)] == [0]
         for percent in range(1, 41):
-            await cloud.turn(bit, percent)
+            await bit.turn(percent)
         assert [event.percent for event in await take(reactor, 40)] == list(range(1, 41))
         assert reactor.stats.dropped == 0
 
@@ -339,7 +339,7 @@ def count() -> Callable[[float], float]:
     return lambda _seconds: next(readings)
 
 
-async def test_simulated_bits_at_their_own_pace(cloud: CloudInThread, session: Session) -> None:
+async def test_simulated_bits_at_their_own_pace(cloud: RunningCloud, session: Session) -> None:
     for device_id in FEW:
         await cloud.add_device(device_id, input_interval_ms=200, waveform=count())
     async with InputReactor(session, FEW) as reactor:
@@ -353,24 +353,24 @@ async def test_simulated_bits_at_their_own_pace(cloud: CloudInThread, session: S
 # A bit that follows another
 
 
-async def test_a_bit_that_follows_another_shows_its_value(cloud: CloudInThread, session: Session) -> None:
+async def test_a_bit_that_follows_another_shows_its_value(cloud: RunningCloud, session: Session) -> None:
     publisher, follower = [
         await cloud.add_device(device_id, input_interval_ms=200, waveform=None) for device_id in FEW[:2]
     ]
     async with InputReactor(session, FEW[:2]) as reactor:
         await session.subscribe(publisher_id=publisher.id, subscriber_id=follower.id, events="amplitude")
         for percent in (61, 12, 100, 0):
-            await cloud.set_input(publisher, percent)
-            await cloud.until_shown(follower, percent)
+            await publisher.set_input(percent)
+            await follower.until_shown(percent)
 
         def told(event: InputEvent) -> bool:
             return event.device_id == publisher.id and event.percent == 61
 
         await take_until(reactor, told)
         await session.unsubscribe(publisher_id=publisher.id, subscriber_id=follower.id)
-        await cloud.set_input(publisher, 33)
+        await publisher.set_input(33)
         await take_until(reactor, lambda event: event.device_id == publisher.id and event.percent == 33)
-        assert await cloud.see(lambda _: follower.shown) == 0
+        assert await follower.see(lambda bit: bit.shown) == 0
 
 
 # What breaks, and mends
@@ -379,16 +379,16 @@ async def test_a_bit_that_follows_another_shows_its_value(cloud: CloudInThread, 
 @pytest.mark.requirement("R3.again", "W8")
 @pytest.mark.parametrize("abort", [False, True], ids=["ended", "cut"])
 async def test_streams_that_the_server_ends_are_opened_again(
-    cloud: CloudInThread, session: Session, bits: dict[str, Bit], *, abort: bool
+    cloud: RunningCloud, session: Session, bits: dict[str, RunningBit], *, abort: bool
 ) -> None:
     async with InputReactor(session, FEW, backoff=QUICK) as reactor:
         before = await take(reactor, 3)
         for reconnects in (3, 6):
-            assert await cloud.close_streams(abort=abort) == 3
+            assert await cloud.faults.cut(abort=abort) == 3
             await until_reconnected(reactor, reconnects)
             await cloud.until_streams(3)
         for device_id in FEW:
-            await cloud.turn(bits[device_id], 77)
+            await bits[device_id].turn(77)
         after = await take(reactor, 3)
     # What a stream begins with is the newest reading, which was here already: it is not told twice.
     assert {(event.device_id, event.percent) for event in before} == {(FEW[0], 0), (FEW[1], 1), (FEW[2], 2)}
@@ -397,41 +397,40 @@ async def test_streams_that_the_server_ends_are_opened_again(
 
 @pytest.mark.requirement("R3.again", "W8")
 async def test_a_server_that_is_restarted_is_found_again() -> None:
-    with cloud_in_thread(port=free_port()) as cloud:
+    with run_cloud() as cloud:
         bits = [await cloud.add_device(device_id, input_interval_ms=SLOWEST) for device_id in FEW]
         tasks = all_tasks()
-        async with await cloud.session() as session, InputReactor(session, FEW, backoff=QUICK) as reactor:
+        async with cloud.session() as session, InputReactor(session, FEW, backoff=QUICK) as reactor:
             await take(reactor, 3)
-            await cloud.stop()
-            await until(reactor, lambda statuses: all(s.state is not StreamState.LIVE for s in statuses.values()))
-            await cloud.start()
+            async with cloud.faults.away():
+                await until(reactor, lambda statuses: all(s.state is not StreamState.LIVE for s in statuses.values()))
             await until(reactor, all_live)
             await cloud.until_streams(3)
             for number, bit in enumerate(bits, start=5):
-                await cloud.turn(bit, number)
+                await bit.turn(number)
             seen: dict[str, float] = {}
             while seen != {FEW[0]: 5, FEW[1]: 6, FEW[2]: 7}:
                 (event,) = await take(reactor, 1)
                 seen[event.device_id] = event.percent
             with anyio.fail_after(PATIENCE):
                 await session.output(FEW[0], 61, duration_ms=FOREVER)
-            await cloud.until_shown(bits[0], 61)
+            await bits[0].until_shown(61)
         await assert_nothing_is_left(cloud, tasks)
 
 
 @pytest.mark.requirement("R4.quiet", "W2")
 async def test_a_bit_that_goes_off_line_is_quiet_and_then_live_again() -> None:
-    with cloud_in_thread(blank_line_every=0.05) as cloud:
+    with run_cloud(blank_line_every=0.05) as cloud:
         steady, absent = [await cloud.add_device(device_id, input_interval_ms=200) for device_id in FEW[:2]]
-        async with await cloud.session() as session:
+        async with cloud.session() as session:
             async with InputReactor(session, FEW[:2], stall_after=0.8) as reactor:
                 await take(reactor, 4)
-                await cloud.set_input(absent, 10)
-                await cloud.set_connected(absent, to=False)
+                await absent.set_input(10)
+                await absent.set_connected(to=False)
                 await until(reactor, lambda statuses: statuses[absent.id].state is StreamState.QUIET)
                 assert reactor.status(steady.id).state is StreamState.LIVE
-                await cloud.set_input(absent, 20)
-                await cloud.set_connected(absent, to=True)
+                await absent.set_input(20)
+                await absent.set_connected(to=True)
                 taken = await take_until(reactor, lambda event: event.device_id == absent.id and event.percent == 20)
                 # While it was off line, nothing was read.
                 assert 10 not in {event.percent for event in taken}
@@ -440,20 +439,21 @@ async def test_a_bit_that_goes_off_line_is_quiet_and_then_live_again() -> None:
 
 
 @pytest.mark.requirement("R4.stall", "W1")
-async def test_a_bit_that_is_silent_off_line_is_asked_for_again(cloud: CloudInThread, session: Session) -> None:
+async def test_a_bit_that_is_silent_off_line_is_asked_for_again(cloud: RunningCloud, session: Session) -> None:
     bit = await cloud.add_device(FEW[0], input_interval_ms=SLOWEST)
     async with InputReactor(session, FEW[:1], backoff=QUICK, stall_after=0.6) as reactor:
         await take(reactor, 1)
-        await cloud.set_connected(bit, to=False)
+        await bit.set_connected(to=False)
         await until_reconnected(reactor, 1)
         assert reactor.stats.stalls == 1
-        await cloud.turn(bit, 42)
+        await bit.set_input(42)
+        await bit.set_connected(to=True)
         assert [event.percent for event in await take(reactor, 1)] == [42]
 
 
 @pytest.mark.requirement("R6.refused", "R6.add", "W7")
 async def test_a_device_that_is_given_up_fails_alone_and_can_come_back(
-    cloud: CloudInThread, session: Session, bits: dict[str, Bit]
+    session: Session, bits: dict[str, RunningBit]
 ) -> None:
     gone, *others = FEW
     async with InputReactor(session, FEW, backoff=QUICK) as reactor:
@@ -462,10 +462,10 @@ async def test_a_device_that_is_given_up_fails_alone_and_can_come_back(
         await until(reactor, lambda statuses: statuses[gone].state is StreamState.FAILED)
         assert isinstance(reactor.status(gone).error, NotFoundError)
         assert {reactor.status(device_id).state for device_id in others} == {StreamState.LIVE}
-        await cloud.turn(bits[others[0]], 90)
+        await bits[others[0]].turn(90)
         assert [(event.device_id, event.percent) for event in await take(reactor, 1)] == [(others[0], 90)]
         await session.activate(gone)
         reactor.add(gone)
         await until(reactor, all_live)
-        await cloud.turn(bits[gone], 80)
+        await bits[gone].turn(80)
         await take_until(reactor, lambda event: event.device_id == gone and event.percent == 80)

@@ -17,7 +17,8 @@ from littlebits_async import (
     TokenBucket,
 )
 from littlebits_async.cli._open_files import allow_many_open_files
-from tests.support.local_cloud import cloud_in_thread
+from littlebits_async.testing import run_cloud
+from tests.support.local_cloud import add_devices
 from tests.support.raw_server import Exchange, event_bytes, raw_server
 from tests.unit.test_reactor import session_for
 
@@ -49,11 +50,11 @@ async def until_all_live(reactor: InputReactor) -> None:
 @pytest.mark.requirement("B2")
 async def test_a_thousand_devices_are_live_while_calls_are_answered() -> None:
     allow_many_open_files()  # each stream takes one at either end
-    with cloud_in_thread(limit=20_000) as cloud:
+    with run_cloud(limit=20_000) as cloud:
         ids = [f"00e04{number:07x}" for number in range(THOUSAND)]
-        await cloud.add_devices(ids, input_interval_ms=20_000)
+        await add_devices(cloud, ids, input_interval_ms=20_000)
         budget = TokenBucket(limit=20_000)
-        async with await cloud.session(budget=budget) as session:
+        async with cloud.session(budget=budget) as session:
             devices = await session.devices()
             assert [device.id for device in devices] == ids
             async with InputReactor(session, devices) as reactor, anyio.create_task_group() as group:

@@ -10,7 +10,11 @@ from littlebits_async import (
     APIError,
     AuthenticationError,
     InputReactor,
+    MemoryTokenStore,
     NotFoundError,
+    OAuth2,
+    OAuthError,
+    OAuthToken,
     Priority,
     RateLimitedError,
     RetryPolicy,
@@ -297,3 +301,27 @@ async def test_one_bad_token_is_one_warning(caplog: pytest.LogCaptureFixture) ->
             await anyio.wait_all_tasks_blocked()
     warnings = [record for record in caplog.records if record.levelname == "WARNING"]
     assert len(warnings) == 1
+
+
+@pytest.mark.requirement("R6.token")
+async def test_a_token_that_nobody_has_ends_every_stream_and_the_iteration_says_so() -> None:
+    async with raw_server(hold) as server, Session(OAuth2("app"), base_url=server.url) as session:
+        async with InputReactor(session, ["a", "b", "c"], backoff=QUICK) as reactor:
+            with anyio.fail_after(5), pytest.raises(OAuthError, match="log in"):
+                async for _ in reactor:
+                    pytest.fail("an event")
+            assert {status.state for status in reactor.statuses().values()} == {StreamState.FAILED}
+        assert not server.requests
+
+
+@pytest.mark.requirement("R6.token")
+async def test_a_token_that_is_gone_ends_the_streams_that_are_open() -> None:
+    auth = OAuth2("app", store=MemoryTokenStore(OAuthToken("token")))
+    async with raw_server(script(others=[events(1)])) as server, Session(auth, base_url=server.url) as session:
+        async with InputReactor(session, ["a"], backoff=QUICK) as reactor:
+            assert len(await take(reactor, 1)) == 1
+            await auth.forget()
+            reactor.add("b")
+            with anyio.fail_after(5), pytest.raises(OAuthError, match="log in"):
+                async for _ in reactor:
+                    pytest.fail("an event")

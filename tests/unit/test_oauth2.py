@@ -513,7 +513,48 @@ async def test_forgetting_keeps_no_token() -> None:
             await auth.token()
 
 
+async def test_forgetting_forgets_what_a_renewal_on_its_way_brings() -> None:
+    async with standing() as (oauth, store):
+        held = oauth.before_token = Held(oauth)
+        auth = oauth.auth(store)
+        async with anyio.create_task_group() as group:
+            group.start_soon(auth.refresh)
+            with anyio.fail_after(PATIENCE):
+                await held.asked.wait()
+            group.start_soon(auth.forget)
+            await anyio.wait_all_tasks_blocked()
+            held.released.set()
+        assert await store.load() is None
+        with pytest.raises(OAuthError, match="log in first"):
+            await auth.token()
+
+
 # Logging in
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_a_login_is_not_undone_by_a_renewal_on_its_way(*, elsewhere: bool) -> None:
+    async with standing() as (oauth, store):
+        held = oauth.before_token = Held(oauth)
+        renews = oauth.auth(store)
+        auth = oauth.auth(store) if elsewhere else renews
+        got: list[OAuthToken] = []
+
+        async def log_in() -> None:
+            question = auth.authorize("http://127.0.0.1:1/callback")
+            got.append(await auth.redeem(question, oauth.consent(question.url)))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(renews.refresh)
+            with anyio.fail_after(PATIENCE):
+                await held.asked.wait()
+            oauth.before_token = None
+            group.start_soon(log_in)
+            await until(lambda: len(oauth.grants) == 2)
+            await anyio.wait_all_tasks_blocked()
+            held.released.set()
+        assert [await store.load()] == got
+        assert await auth.token() == got[0]
 
 
 async def test_a_code_is_exchanged_for_tokens_with_the_proof_that_it_was_asked_for_here() -> None:
@@ -638,6 +679,8 @@ def test_a_blocking_client_is_refused() -> None:
         {"token_url": "http://user:password@a.example"},
         {"authorize_url": "http://a.example/#fragment"},
         {"timeout": 0},
+        {"proxy": "ftp://user:password@proxy.example"},
+        {"proxy": "password"},
     ],
 )
 def test_what_cannot_be_used_is_refused_and_not_shown(options: dict[str, object]) -> None:

@@ -15,6 +15,8 @@ from littlebits_async import (
     Grant,
     InvalidArgumentError,
     NotFoundError,
+    OAuth2,
+    OAuthError,
     OutputQueue,
     Priority,
     RetryPolicy,
@@ -226,6 +228,18 @@ async def test_a_refused_token_ends_it() -> None:
                     await out.flush()
                 with pytest.raises(AuthenticationError):
                     out.set("a", 2)
+
+
+async def test_a_token_that_nobody_has_ends_it() -> None:
+    async with raw_server(accept) as server, Session(OAuth2("app"), base_url=server.url) as session:
+        with pytest.raises(OAuthError):
+            async with OutputQueue(session) as out:
+                out.set("a", 1)
+                with anyio.fail_after(5), pytest.raises(OAuthError):
+                    await out.flush()
+                with pytest.raises(OAuthError):
+                    out.set("a", 2)
+    assert not server.requests
 
 
 async def test_a_refused_token_drops_what_waits_at_once() -> None:

@@ -25,8 +25,9 @@ from littlebits_async import (
 )
 from littlebits_async.recording import Recorder, Replay, recorded
 from littlebits_async.signals import debounce, edges
+from littlebits_async.testing import RunningCloud
 from tests.support.feed import reading
-from tests.support.local_cloud import SLOWEST, CloudInThread
+from tests.support.local_cloud import SLOWEST
 
 HEADER = "device_id,timestamp_ms,percent,absolute,delta,level,name,user_id,mac,ap_ssid,ap_mac,ap_strength\n"
 FULL = InputEvent(
@@ -458,10 +459,10 @@ async def test_a_reactor_is_told_of_a_bad_line(tmp_path: Path, caplog: pytest.Lo
 
 @pytest.mark.anyio
 @of_each_format
-async def test_what_a_cloud_streamed_is_replayed_to_equal_events(path: Path, running_cloud: CloudInThread) -> None:
+async def test_what_a_cloud_streamed_is_replayed_to_equal_events(path: Path, running_cloud: RunningCloud) -> None:
     bits = [await running_cloud.add_device(f"bit {number}", input_interval_ms=SLOWEST) for number in range(3)]
     events: list[InputEvent] = []
-    async with await running_cloud.session() as session:
+    async with running_cloud.session() as session:
         async with InputReactor(session, [bit.id for bit in bits]) as reactor:
             with Recorder(path) as recorder:
                 turns = itertools.cycle([10.0, 20.5, 99.9])
@@ -472,7 +473,7 @@ async def test_what_a_cloud_streamed_is_replayed_to_equal_events(path: Path, run
                         if len(events) == 12:
                             break
                         if len(events) >= 3:
-                            await running_cloud.turn(bits[len(events) % 3], next(turns))
+                            await bits[len(events) % 3].turn(next(turns))
     assert len({event.device_id for event in events}) == 3
     assert await replayed(Replay(path, speed=None)) == events
     assert list(recorded(path)) == events

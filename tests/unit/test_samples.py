@@ -30,8 +30,9 @@ from littlebits_async import (
 )
 from littlebits_async.cloudbit._samples import Cadence, Samples
 from littlebits_async.signals import window
+from littlebits_async.testing import RunningCloud
 from tests.support.feed import reading
-from tests.support.local_cloud import SLOWEST, CloudInThread
+from tests.support.local_cloud import SLOWEST
 
 SHORT = 0.01
 
@@ -166,25 +167,42 @@ async def test_arguments_out_of_range_are_refused_at_once(every: float) -> None:
             CloudBit(session, "bit").samples(every=1, timeout=min(every, 0))
 
 
+@pytest.mark.anyio
+async def test_closing_ends_it_for_whoever_waits_too() -> None:
+    samples = Samples("bit", Reads(reading(1, at=1), reading(2, at=2)), every=3600)
+    ended = anyio.Event()
+
+    async def take() -> None:
+        assert [event async for event in samples] == [reading(1, at=1)]
+        ended.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(take)
+        await anyio.wait_all_tasks_blocked()
+        await samples.aclose()
+        with anyio.fail_after(5):
+            await ended.wait()
+
+
 # From a cloud
 
 
 @pytest.mark.anyio
-async def test_each_reading_is_a_request_and_keeps_no_stream_open(running_cloud: CloudInThread) -> None:
+async def test_each_reading_is_a_request_and_keeps_no_stream_open(running_cloud: RunningCloud) -> None:
     bit = await running_cloud.add_device("bit", input_interval_ms=SLOWEST)
-    async with await running_cloud.session(budget=Unlimited()) as session:
+    async with running_cloud.session(budget=Unlimited()) as session:
         samples = CloudBit(session, "bit").samples(every=SHORT)
         for percent in (10, 20, 30):
-            await running_cloud.turn(bit, percent)
+            await bit.turn(percent)
             with anyio.fail_after(5):
                 assert (await anext(samples)).percent == percent
         await running_cloud.until_streams(0)
 
 
 @pytest.mark.anyio
-async def test_an_off_line_bit_is_waited_for(running_cloud: CloudInThread) -> None:
+async def test_an_off_line_bit_is_waited_for(running_cloud: RunningCloud) -> None:
     bit = await running_cloud.add_device("bit", input_interval_ms=SLOWEST, is_connected=False)
-    async with await running_cloud.session() as session:
+    async with running_cloud.session() as session:
         samples = CloudBit(session, "bit").samples(every=SHORT, timeout=0.05)
         async with anyio.create_task_group() as tasks:
 
@@ -192,7 +210,7 @@ async def test_an_off_line_bit_is_waited_for(running_cloud: CloudInThread) -> No
                 with anyio.fail_after(5):
                     while not samples.failed:  # noqa: ASYNC110 - it tells the log
                         await anyio.sleep(0.005)
-                await running_cloud.set_connected(bit, to=True)
+                await bit.set_connected(to=True)
 
             tasks.start_soon(connect)
             with anyio.fail_after(5):
@@ -202,7 +220,7 @@ async def test_an_off_line_bit_is_waited_for(running_cloud: CloudInThread) -> No
 
 
 @pytest.mark.anyio
-async def test_a_refused_token_is_raised(running_cloud: CloudInThread) -> None:
+async def test_a_refused_token_is_raised(running_cloud: RunningCloud) -> None:
     await running_cloud.add_device("bit")
     async with Session("nobody's", base_url=running_cloud.url) as session:
         with pytest.raises(AuthenticationError), anyio.fail_after(5):

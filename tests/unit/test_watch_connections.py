@@ -19,7 +19,8 @@ from littlebits_async import (
 )
 from littlebits_async.models import ConnectionChange, Device
 from littlebits_async.session._connections_watch import ConnectionWatch, Presence
-from tests.support.local_cloud import SLOWEST, CloudInThread
+from littlebits_async.testing import RunningCloud
+from tests.support.local_cloud import SLOWEST
 from tests.support.raw_server import Exchange, raw_server
 
 PATIENCE = 10
@@ -90,9 +91,9 @@ async def until(session: Session, *, rounds: int) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_bit_that_goes_and_comes_is_told(running_cloud: CloudInThread) -> None:
+async def test_a_bit_that_goes_and_comes_is_told(running_cloud: RunningCloud) -> None:
     bit = await running_cloud.add_device("00e040000001", input_interval_ms=SLOWEST)
-    async with await running_cloud.session() as session:
+    async with running_cloud.session() as session:
         changes = session.watch_connections(every=0.02)
         seen: list[ConnectionChange] = []
 
@@ -106,10 +107,10 @@ async def test_a_bit_that_goes_and_comes_is_told(running_cloud: CloudInThread) -
             async with anyio.create_task_group() as group:
                 group.start_soon(watch)
                 await until(session, rounds=2)  # the first one has been answered
-                await running_cloud.set_connected(bit, to=False)
+                await bit.set_connected(to=False)
                 while not seen:  # noqa: ASYNC110 - as below
                     await anyio.sleep(0.002)
-                await running_cloud.set_connected(bit, to=True)
+                await bit.set_connected(to=True)
     assert [(change.device_id, change.is_connected) for change in seen] == [(bit.id, False), (bit.id, True)]
     assert all(abs((datetime.now(UTC) - change.at).total_seconds()) < 60 for change in seen)
 
