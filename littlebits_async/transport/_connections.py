@@ -90,13 +90,16 @@ class SessionTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request over the pool, or over a connection of its own where it asks for one."""
         context = self._ssl_context or await self._load_context()
-        if request.extensions.get(STREAM):
-            return await self._open_stream(request, context)
-        if self._pool is None:
-            self._pool = httpx.AsyncHTTPTransport(
-                verify=context, proxy=self._proxy, http2=self._http2, limits=_CALLS, socket_options=_KEEP_ALIVE
-            )
-        return await self._send(request, self._pool)
+        try:
+            if request.extensions.get(STREAM):
+                return await self._open_stream(request, context)
+            if self._pool is None:
+                self._pool = httpx.AsyncHTTPTransport(
+                    verify=context, proxy=self._proxy, http2=self._http2, limits=_CALLS, socket_options=_KEEP_ALIVE
+                )
+            return await self._send(request, self._pool)
+        except UnicodeError as exc:  # a name with a label that is empty, or longer than 63
+            raise httpx.ConnectError("Name or service not known", request=request) from exc
 
     async def aclose(self) -> None:
         """Close the pool; a stream is closed with its response."""

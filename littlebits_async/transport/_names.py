@@ -60,8 +60,6 @@ async def _ask(host: str, port: int) -> _Found:
     loop = asyncio.get_running_loop()
     try:
         infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except UnicodeError:  # no label of a name is empty, or longer than 63
-        return _Found(time.monotonic(), [], (socket.EAI_NONAME, "Name or service not known"))
     except socket.gaierror as exc:
         return _Found(time.monotonic(), [], exc.args)
     families: dict[int, list[str]] = {}
