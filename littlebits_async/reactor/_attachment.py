@@ -5,7 +5,7 @@ from collections.abc import Callable, MutableMapping
 
 import anyio
 
-from ..errors import LittleBitsError
+from ..errors import LittleBitsError, StreamError
 from ..models import EventSource, InputEvent
 from ._outlets import Outlets
 from ._reader import Entry
@@ -54,6 +54,10 @@ class Attachment:
         except LittleBitsError as exc:
             _log.warning("%s failed: %s", self, exc)
             self.error = exc
+        except OSError as exc:  # a file that is not there: no reason for anybody else to end
+            _log.warning("%s failed: %s", self, exc)
+            self.error = StreamError(f"{self}: {exc}")
+            self.error.__cause__ = exc
         finally:
             self.active = False
             if (close := getattr(iterator, "aclose", None)) is not None:

@@ -74,12 +74,14 @@ class WebhookReceiver:
     answered 503 from then on. ``break`` loses nothing; iterating again goes on.
 
     Answers: 200 at once, for whatever is well formed and may come from the cloud, for any other answer has it sent
-    again and in the end the subscription deleted. 404 without the key in the path. 405 for what is no POST. 401 where a
-    signature is asked for and does not verify. 400 for a body that is no JSON object, 408 for one that does not come,
-    413 for one over 64 KiB. 503 while the buffer is full and is to block: the cloud sends it again after 10 s, 30 s …
+    again and in the end the subscription deleted. 404 without the key in the path. 405 for what is no POST. 401
+    where a signature is asked for and does not verify. 400 for a body that does not begin like a JSON object, 408
+    for one that does not come, 413 for one over 64 KiB. 503 while the buffer is full and is to block: the cloud
+    sends it again after 10 s, 30 s …
 
     Args:
-        key: The last step of the callback's path, to be known by the cloud alone; None asks for none.
+        key: The last step of the callback's path, to be known by the cloud alone; None asks for none. Servers write
+            paths into their access logs: have yours not do that (``uvicorn --no-access-log``), or go by ``secret``.
         secret: What the cloud signs with, in the format of standardwebhooks.com (``littlebits tokens secret`` tells);
             several while one replaces another. None asks for no signature, as the vendor's cloud had none.
         buffer: The number of events held.
@@ -102,6 +104,10 @@ class WebhookReceiver:
     ) -> None:
         if key is not None and (not key or "/" in key or key in (".", "..")):
             raise InvalidArgumentError("key: one step of a path is needed, with no slash in it")
+        try:
+            (key or "").encode()
+        except UnicodeEncodeError:
+            raise InvalidArgumentError("key: a lone surrogate cannot stand in a path") from None
         self._key = key
         self._secrets = _secrets(secret)
         self._buffer: Buffer[InputEvent] = make_buffer(buffer, overflow)
@@ -148,16 +154,21 @@ class WebhookReceiver:
         Raises:
             anyio.BusyResourceError: Another task is iterating.
         """
-        return _Events(self._next_event)
+        return _Events(self._next_event, self._wake)
 
-    async def _next_event(self) -> InputEvent:
+    async def _next_event(self, is_ended: Callable[[], bool]) -> InputEvent:
         with self._guard:
-            while not self._buffer:
+            while not is_ended():
+                if self._buffer:
+                    return self._buffer.pop()
                 if self._closed:
-                    raise StopAsyncIteration
+                    break
                 self._arrival = anyio.Event()
                 await self._arrival.wait()
-            return self._buffer.pop()
+            raise StopAsyncIteration
+
+    def _wake(self) -> None:
+        self._arrival.set()
 
     # Calls
 
@@ -285,7 +296,8 @@ class WebhookReceiver:
         Args:
             session: What to subscribe over.
             devices: Whose events.
-            url: Where the cloud reaches this receiver; the key is put behind it.
+            url: Where the cloud reaches this receiver; the key is put behind it. Without a key, a mount mostly wants a
+                slash at the end: the cloud follows no redirects.
             events: What is told; the server's default is `AmplitudeEvent.IGNITE`.
 
         Raises:
@@ -298,11 +310,19 @@ class WebhookReceiver:
 class _Events(Iteration[InputEvent]):
     """The events of a receiver."""
 
-    def __init__(self, next_event: Callable[[], Awaitable[InputEvent]]) -> None:
+    def __init__(
+        self, next_event: Callable[[Callable[[], bool]], Awaitable[InputEvent]], wake: Callable[[], None]
+    ) -> None:
         self._next_event = next_event
+        self._wake = wake
 
     async def _next(self) -> InputEvent:
-        return await self._next_event()
+        return await self._next_event(lambda: self._ended)
+
+    async def aclose(self) -> None:
+        """End the iteration, for whoever waits in it as well."""
+        self._ended = True
+        self._wake()
 
 
 def _secrets(given: Secret | Iterable[Secret] | None) -> tuple[Secret, ...]:

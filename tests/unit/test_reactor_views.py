@@ -3,6 +3,7 @@
 import itertools
 import logging
 from collections.abc import AsyncIterator, Collection, Mapping
+from pathlib import Path
 
 import anyio
 import pytest
@@ -18,6 +19,8 @@ from littlebits_async import (
     NoStreamsLeftError,
     Overflow,
     Priority,
+    Replay,
+    StreamError,
     StreamState,
 )
 from tests.support.raw_server import Exchange, RawServer, raw_server
@@ -327,6 +330,19 @@ async def test_a_source_that_fails_is_a_cause_like_any_other() -> None:
                 await anext(aiter(reactor))
             assert caught.value.causes["FakeSource"] is broken
             assert set(caught.value.causes) == {"FakeSource", "a"}
+
+
+@pytest.mark.requirement("R10")
+async def test_a_source_whose_file_is_not_there_ends_nobody_else(tmp_path: Path) -> None:
+    async with raw_server(flood) as server, session_for(server) as session:
+        async with InputReactor(session, ["a"]) as reactor:
+            reactor.attach(Replay(tmp_path / "missing.jsonl"))
+            assert len(await take(reactor, 50)) == 50
+            await reactor.remove("a")
+            with anyio.fail_after(5), pytest.raises(StreamError, match="missing") as caught:
+                while True:
+                    await anext(aiter(reactor))
+            assert isinstance(caught.value.__cause__, FileNotFoundError)
 
 
 async def test_a_source_may_be_attached_before_entering() -> None:

@@ -338,6 +338,7 @@ async def test_neither_key_nor_secret_shows() -> None:
         {"key": ""},
         {"key": "a/b"},
         {"key": ".."},
+        {"key": "\ud800"},
         {"secret": "plain"},
         {"secret": b"short"},
         {"secret": []},
@@ -445,6 +446,26 @@ async def test_leaving_the_block_ends_the_iteration_and_what_comes_then_is_to_co
                 await anyio.wait_all_tasks_blocked()
             await ended.wait()
     assert await push(receiver, body_of()) == 503
+
+
+async def test_closing_an_iteration_ends_it_for_who_waits_and_takes_nothing() -> None:
+    async with WebhookReceiver() as receiver:
+        waiting = aiter(receiver)
+        ended: list[bool] = []
+
+        async def wait() -> None:
+            with pytest.raises(StopAsyncIteration):
+                await anext(waiting)
+            ended.append(True)
+
+        with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as group:
+                group.start_soon(wait)
+                await anyio.wait_all_tasks_blocked()
+                await waiting.aclose()
+                assert await push(receiver, body_of(1)) == 200
+        assert ended == [True]
+        assert [event.timestamp_ms for event in await taken(receiver)] == [1]
 
 
 async def test_two_consumers_at_a_time_are_one_too_many() -> None:
