@@ -64,7 +64,7 @@ class Samples(Iteration[InputEvent]):
         self._read = read
         self._cadence = Cadence(every)
         self._guard = anyio.ResourceGuard("iterating over")
-        self._waiting = anyio.CancelScope()
+        self._waiting: anyio.CancelScope | None = None
 
     async def _next(self) -> InputEvent:
         with self._guard:
@@ -91,7 +91,8 @@ class Samples(Iteration[InputEvent]):
     async def aclose(self) -> None:
         """End the iteration, for whoever waits in it too."""
         await super().aclose()
-        self._waiting.cancel()
+        if self._waiting is not None:
+            self._waiting.cancel()
 
     def _note(self, error: LittleBitsError | None) -> None:
         before, self.error = self.error, error

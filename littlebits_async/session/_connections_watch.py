@@ -72,7 +72,7 @@ class ConnectionWatch(Iteration[ConnectionChange]):
         self._next_at: float | None = None
         self._failing = False
         self._guard = anyio.ResourceGuard("iterating over")
-        self._waiting = anyio.CancelScope()
+        self._waiting: anyio.CancelScope | None = None
 
     async def _next(self) -> ConnectionChange:
         with self._guard:
@@ -107,7 +107,8 @@ class ConnectionWatch(Iteration[ConnectionChange]):
         """End the iteration, for whoever waits in it too."""
         self._ended = True
         self._pending.clear()
-        self._waiting.cancel()
+        if self._waiting is not None:
+            self._waiting.cancel()
 
 
 def _is_passing(exc: LittleBitsError) -> bool:

@@ -8,8 +8,9 @@ value that has stood for half a second. They are used in two ways, by what they 
 - an async iterable (a reactor, a listener, `CloudBit.samples`, a replay) makes an async generator;
 - any other iterable, such as a list or `recording.recorded`, makes a generator, which waits for nothing.
 
-Both decide by the events' own time, so they come to the same. The first besides lets go of what it holds when its time
-is over by the local clock, though no further event came.
+Both decide by the events' own time. The first besides lets go of what it holds when its time is over by the local
+clock, though no further event came. So they come to the same unless an event comes late, when what it belonged to was
+told: then it is of the next span (`sample`, `window`) or pause (`throttle`), or begins another wait (`debounce`).
 
 Where events of several devices come mixed, each device is treated as if it were alone.
 

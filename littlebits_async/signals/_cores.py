@@ -127,20 +127,26 @@ class Debounce(Core[InputEvent]):
 
 
 class Throttle(Core[InputEvent]):
-    """One event of each pause, the first; and its last, if wanted, when the pause is over, which begins another."""
+    """One event of each pause, the first; and its last, if wanted, when the pause is over, which begins another.
+
+    Of one that was over before they came, its last events are of the next.
+    """
 
     def __init__(self, every: int, *, trailing: bool) -> None:
         self.holds = trailing
         self._every = every
         self._begin: float = math.inf
+        self._late: float = math.inf  # events from here on, and before the begin, come late
         self._held: InputEvent | None = None
 
     def _take(self, event: InputEvent) -> Sequence[InputEvent]:
         now = event.timestamp_ms
-        if not self._begin <= now < self._begin + self._every:  # also before it: the clock was set back
+        if not self._late <= now < self._begin + self._every:  # also before it: the clock was set back
             held = self.release()
-            self._begin = now
+            self._begin = self._late = now
             return (*held, event)
+        if now >= self._begin:
+            self._late = self._begin
         if self.holds:
             self._held = event
             self.due = self._begin + self._every
@@ -157,6 +163,8 @@ class Throttle(Core[InputEvent]):
 class Windows(Core[T]):
     """Spans of one length, the first from the first event on; what is made of each that has events.
 
+    Of one that was told before they came, its last events are of the next.
+
     Args:
         every: Their length.
         make: Makes it.
@@ -168,16 +176,19 @@ class Windows(Core[T]):
     def __init__(self, every: int, make: Callable[[Sequence[InputEvent]], T], *, keep: int | None = None) -> None:
         self._every = every
         self._make = make
-        self._begin: int | None = None
+        self._begin = 0
+        self._late: float = math.inf  # events from here on, and before the begin, come late
         self._held: deque[InputEvent] = deque(maxlen=keep)
 
     def _take(self, event: InputEvent) -> Sequence[T]:
         now = event.timestamp_ms
         before: Sequence[T] = ()
-        if self._begin is None or now < self._begin:  # the clock was set back: from here on anew
+        if now < self._late:  # the first, or the clock was set back: from here on anew
             before = self.release()
             self._begin = now
-        self._begin += (now - self._begin) // self._every * self._every
+        if now >= self._begin:
+            self._begin += (now - self._begin) // self._every * self._every
+            self._late = self._begin
         self._held.append(event)
         self.due = self._begin + self._every
         return before
@@ -188,4 +199,5 @@ class Windows(Core[T]):
             return ()
         made = self._make(self._held)
         self._held.clear()
+        self._begin += self._every
         return (made,)

@@ -47,16 +47,17 @@ class Merged(Iteration[T]):
         self._error: Exception | None = None
         self._told = False
         self._group: anyio.abc.TaskGroup | None = None
-        self._reading = anyio.CancelScope()
+        self._reading: anyio.CancelScope | None = None
         self._guard = anyio.ResourceGuard("iterating over")
 
     async def __aenter__(self) -> Self:
         if self._group is not None:
             raise SessionClosedError("merge(): can be entered once")
-        iterators = [aiter(source) for source in self._sources]
+        iterators = [] if self._ended else [aiter(source) for source in self._sources]
+        self._reading = anyio.CancelScope()
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
-        self._group.start_soon(self._run, iterators, name="merge")
+        self._group.start_soon(self._run, iterators, self._reading, name="merge")
         return self
 
     async def __aexit__(
@@ -68,13 +69,13 @@ class Merged(Iteration[T]):
         if exc is None and self._error is not None and not self._told:
             raise self._error
 
-    async def _run(self, iterators: Sequence[AsyncIterator[T]]) -> None:
-        with self._reading:
+    async def _run(self, iterators: Sequence[AsyncIterator[T]], reading: anyio.CancelScope) -> None:
+        with reading:
             async with anyio.create_task_group() as tasks:
                 for iterator in iterators:
-                    tasks.start_soon(self._read, iterator, name=f"merge of {type(iterator).__name__}")
+                    tasks.start_soon(self._read, iterator, reading, name=f"merge of {type(iterator).__name__}")
 
-    async def _read(self, iterator: AsyncIterator[T]) -> None:
+    async def _read(self, iterator: AsyncIterator[T], reading: anyio.CancelScope) -> None:
         try:
             async for item in iterator:
                 taken = anyio.Event()
@@ -84,7 +85,7 @@ class Merged(Iteration[T]):
         except Exception as exc:  # noqa: BLE001 - raised where somebody iterates
             if self._error is None:
                 self._error = exc
-            self._reading.cancel()
+            reading.cancel()
         finally:
             self._running -= 1
             self._news.set()
@@ -114,4 +115,5 @@ class Merged(Iteration[T]):
         await super().aclose()
         self._ready.clear()
         self._news.set()
-        self._reading.cancel()
+        if self._reading is not None:
+            self._reading.cancel()

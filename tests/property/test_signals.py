@@ -4,7 +4,7 @@ import math
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from functools import partial
 from itertools import accumulate, groupby, pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import pytest
@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 from littlebits_async import InputEvent
 from littlebits_async._iteration import Iteration  # pyright: ignore[reportPrivateUsage]
 from littlebits_async.signals import changes, debounce, edges, levels, sample, smooth, throttle, window
+from littlebits_async.signals._cores import Core, Throttle, Windows
+
+T = TypeVar("T")
 
 HIGH, LOW = 70, 40
 BY = 10
@@ -229,6 +232,69 @@ def test_smooth(events: list[InputEvent]) -> None:
             assert sum(weights) == pytest.approx(1)
             expected = sum(weight * each.percent for weight, each in zip(weights, alone, strict=False))
             assert event.percent == pytest.approx(expected)
+
+
+# By time, where events come late: what they belong to was let go of by the local clock
+
+
+late = st.lists(st.tuples(steps, st.sampled_from([0, 0, 0, 1, SPAN, 4 * SPAN])), max_size=40)
+"""Milliseconds since the event before, and that it takes to come."""
+
+
+def lived(core: Core[T], readings: Sequence[tuple[int, int]]) -> tuple[list[InputEvent], list[tuple[float, T]]]:
+    """Return the events, and what a core tells of them as they come, each with the time at which it is due."""
+    events = events_of([("a", step, 50) for step, _ in readings])
+    arrivals = accumulate((event.timestamp_ms + takes for event, (_, takes) in zip(events, readings, strict=True)), max)
+    told: list[tuple[float, T]] = []
+    deadline = math.inf
+    for event, arrival in zip(events, arrivals, strict=True):
+        if arrival > deadline:
+            due = core.due
+            told += [(due, item) for item in core.release()]
+        due = min(core.due, event.timestamp_ms)
+        for item in core.feed(event):
+            told.append((due, item))
+            due = event.timestamp_ms
+        deadline = arrival + core.due - event.timestamp_ms
+    due = core.due
+    told += [(due, item) for item in core.release()]
+    return events, told
+
+
+@patient
+@given(late)
+@example([(0, 0), (1, 0), (1, 2 * SPAN), (2, 0)])
+def test_throttle_keeps_its_pauses_where_events_come_late(readings: list[tuple[int, int]]) -> None:
+    events, told = lived(Throttle(SPAN, trailing=True), readings)
+    assert all(after - before >= SPAN for (before, _), (after, _) in pairwise(told))
+    found = [event.absolute or 0 for _, event in told]
+    assert found == sorted(set(found))
+    assert found[-1:] == [event.absolute for event in events[-1:]]
+
+
+@patient
+@given(late)
+@example([(0, 0), (1, 0), (1, 2 * SPAN), (2, 0)])
+@example([(0, 0), *[(0, 4 * SPAN)] * 3, (9 * SPAN, 0)])
+def test_window_tells_no_span_twice_and_loses_nothing_where_events_come_late(readings: list[tuple[int, int]]) -> None:
+    events, told = lived(Windows(SPAN, tuple[InputEvent, ...]), readings)
+    assert all(after - before >= SPAN for (before, _), (after, _) in pairwise(told))
+    assert [event for _, group in told for event in group] == events
+    assert all(event.timestamp_ms < due for due, group in told for event in group)
+
+
+@pytest.mark.parametrize("released", [False, True], ids=["by the next event", "by the local clock"])
+def test_what_is_behind_one_that_came_in_time_is_not_late_but_of_a_clock_set_back(*, released: bool) -> None:
+    first, held, after, back = events_of([("a", step, 50) for step in (0, 1, SPAN - 1, -1)])
+    throttling, windowing = Throttle(SPAN, trailing=True), Windows(SPAN, tuple[InputEvent, ...])
+    for core in (throttling, windowing):
+        list(core.feed(first))
+        list(core.feed(held))
+        if released:
+            core.release()
+        list(core.feed(after))
+    assert list(throttling.feed(back)) == [after, back]
+    assert list(windowing.feed(back)) == [(after,)]
 
 
 # All

@@ -35,6 +35,7 @@ from tests.support.feed import reading
 from tests.support.local_cloud import SLOWEST
 
 SHORT = 0.01
+LONG = 3600
 
 
 # When
@@ -98,6 +99,22 @@ FINAL = [
     SessionClosedError("closed"),
     InvalidArgumentError("no id"),
 ]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("closed", [False, True])
+def test_they_can_be_made_where_no_loop_runs(backend: str, *, closed: bool) -> None:
+    session = Session("token", base_url="http://127.0.0.1:1")
+    samples = CloudBit(session, "bit").samples(every=LONG)
+
+    async def use() -> None:
+        await session.aclose()
+        if closed:
+            await samples.aclose()
+        with anyio.fail_after(5), pytest.raises(StopAsyncIteration if closed else SessionClosedError):
+            await anext(samples)
+
+    anyio.run(use, backend=backend)
 
 
 @pytest.mark.anyio

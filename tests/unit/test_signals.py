@@ -132,6 +132,19 @@ async def test_events_that_wait_already_come_before_what_is_due() -> None:
     assert await soon(found) == reading(2, at=1)
 
 
+@pytest.mark.anyio
+@of_holding
+async def test_an_event_that_comes_late_is_of_the_time_after(operate: Holding) -> None:
+    feed = Feed([reading(1, at=0), reading(2, at=2)])
+    found = operate(feed, SHORT)
+    while reading(2, at=2) not in ((last,) if isinstance(last := await soon(found), InputEvent) else last):
+        pass  # which only the local clock lets go of
+    late, after = reading(3, at=9), reading(4, at=15)
+    feed.put(late, after)
+    feed.end()
+    assert await rest(found) == [(late, after) if operate is HOLDING["window"] else after]
+
+
 # Leaving
 
 

@@ -165,6 +165,16 @@ async def test_it_is_entered_first_and_once() -> None:
             pass
 
 
+async def test_what_was_closed_before_it_is_entered_reads_nothing() -> None:
+    feed = Feed(readings("a", 3))
+    events = merge(feed)
+    await events.aclose()
+    async with events:
+        await anyio.wait_all_tasks_blocked()
+        assert await rest(events) == []
+    assert await anext(feed) == reading(0, device="a")
+
+
 async def test_a_source_that_is_none_is_told_at_once() -> None:
     with pytest.raises(TypeError):
         async with merge(Feed(), 5):  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
@@ -185,3 +195,22 @@ async def test_aclosing_is_enough_inside_the_block() -> None:
     async with merge(Feed(readings("a", 3))) as events, aclosing(events):
         await soon(events)
     assert await rest(events) == []
+
+
+# Without a loop
+
+
+def made_and_read(backend: str) -> list[InputEvent]:
+    events = merge(Feed(readings("a", 3), ends=True))
+
+    async def read() -> list[InputEvent]:
+        async with events:
+            return await rest(events)
+
+    return anyio.run(read, backend=backend)
+
+
+async def test_it_can_be_made_where_no_loop_runs(anyio_backend_name: str) -> None:
+    # A thread has none.
+    with anyio.fail_after(5):
+        assert await anyio.to_thread.run_sync(made_and_read, anyio_backend_name) == readings("a", 3)

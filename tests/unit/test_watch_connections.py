@@ -64,6 +64,22 @@ def test_what_is_no_time_to_wait_is_refused(every: float) -> None:
         Session("token", base_url="http://127.0.0.1:1").watch_connections(every=every)
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("closed", [False, True])
+def test_it_can_be_made_where_no_loop_runs(backend: str, *, closed: bool) -> None:
+    session = Session("token", base_url="http://127.0.0.1:1")
+    changes = session.watch_connections(every=3600)
+
+    async def use() -> None:
+        await session.aclose()
+        if closed:
+            await changes.aclose()
+        with anyio.fail_after(PATIENCE), pytest.raises(StopAsyncIteration if closed else SessionClosedError):
+            await anext(changes)
+
+    anyio.run(use, backend=backend)
+
+
 class Listings:
     """Answers with one listing after another; the last one stays."""
 
