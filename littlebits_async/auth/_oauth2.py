@@ -28,6 +28,8 @@ __all__ = ["OAuth2", "pay_again"]
 _log = logging.getLogger("littlebits_async.auth")
 
 _UNAUTHORIZED: Final = 401
+_LIFE_LEFT: Final = 30.0
+"""Seconds that a token may be good for after its `OAuthToken.expires_at`."""
 
 pay_again: Final = ContextVar[Callable[[], Awaitable[None]] | None]("littlebits_async.pay_again", default=None)
 """Pays for a request that is sent again; set by a session, around each request, as it has a budget."""
@@ -48,9 +50,9 @@ class OAuth2(httpx.Auth):
     before it does, it looks whether another process has done so. Who renews may be cancelled: once it has begun to ask,
     the answer is awaited for two more seconds and kept, so that nobody's refresh token is lost.
 
-    A request that the API answers with 401 is sent again, once, with the new token. Where the OAuth2 server refuses to
-    give one, the API's 401 stands (`AuthenticationError`), the refusal is logged, and the server is not asked again
-    until somebody logs in.
+    A request that the API answers with 401 is sent again, once, with the new token. Where there is none to be had, the
+    API's 401 stands (`AuthenticationError`), and why is logged, once; an OAuth2 server that refused is not asked again
+    until somebody logs in. What may pass, as that no answer comes or the store cannot be read, is a `TransportError`.
 
     Works on asyncio and trio, and in several event loops; not with httpx's blocking client.
 
@@ -123,7 +125,8 @@ class OAuth2(httpx.Auth):
         self._token: OAuthToken | None = None
         self._flights = 0
         self._failure: LittleBitsError | None = None
-        self._refused: str | None = None
+        self._refused: tuple[str, OAuthError] | None = None  # a refresh token, and the answer
+        self._logged: tuple[OAuthToken, str] | None = None
         self._unkept: OAuthToken | None = None
 
     def __repr__(self) -> str:
@@ -215,7 +218,7 @@ class OAuth2(httpx.Auth):
 
         Raises:
             OAuthError: Nobody has logged in, or the server refuses to renew the token.
-            TransportError: It could not be renewed, as no answer came.
+            TransportError: It could not be renewed, as no answer came, or the store failed.
         """
         token = self._token or await self._load()
         return await self._renew(token) if _has_ended(token) else token
@@ -228,7 +231,7 @@ class OAuth2(httpx.Auth):
 
         Raises:
             OAuthError: Nobody has logged in, or the server refuses.
-            TransportError: No answer came.
+            TransportError: No answer came, or the store failed.
         """
         return await self._renew(self._token or await self._load())
 
@@ -236,7 +239,7 @@ class OAuth2(httpx.Auth):
         try:
             token = self._unkept or await self._store.load()
         except OSError as exc:
-            raise OAuthError(f"the token cannot be read: {exc}") from exc
+            raise TransportError(f"the token cannot be read: {exc}") from exc  # it may pass, as EMFILE does
         if token is None:
             raise OAuthError("there is no token: log in first, with `littlebits login` or OAuth2.redeem()")
         self._token = token
@@ -277,14 +280,13 @@ class OAuth2(httpx.Auth):
                 return kept  # another process was first
             if kept.refresh_token is None:
                 raise OAuthError("the token cannot be renewed, as the server gave no refresh token: log in again")
-            if kept.refresh_token == self._refused:
-                raise OAuthError("the OAuth2 server refused to renew the token: log in again")
+            if self._refused is not None and self._refused[0] == kept.refresh_token:
+                raise copy.copy(self._refused[1])
             form = {"grant_type": "refresh_token", "refresh_token": kept.refresh_token}
             try:
                 token = await self._endpoint.ask(form, before=kept, commit=commit)
             except OAuthError as exc:
-                self._refused = kept.refresh_token
-                _log.warning("the token could not be renewed, log in again: %s", str(exc))  # its frames have the form
+                self._refused = kept.refresh_token, copy.copy(exc)  # without its traceback
                 raise
             try:
                 with anyio.CancelScope(shield=True):  # there it is: whoever cancels waits for no peer
@@ -304,7 +306,7 @@ class OAuth2(httpx.Auth):
             try:
                 await stack.enter_async_context(self._store.exclusive())
             except OSError as exc:
-                raise OAuthError(f"the token cannot be locked: {exc}") from exc
+                raise TransportError(f"the token cannot be locked: {exc}") from exc
             yield
 
     # httpx
@@ -321,20 +323,24 @@ class OAuth2(httpx.Auth):
     async def _prepare(self, request: httpx.Request) -> OAuthToken:
         try:
             token = await self.token()
-        except OAuthError:
+        except OAuthError as exc:
             if self._token is None:
                 raise
+            self._tell_why(exc, self._token)
             token = self._token  # whether it has ended, the API decides: our clock may be wrong
         except TransportError as exc:
-            exc.phase = "connect"  # of the request itself, nothing was sent
-            raise
+            if self._token is None or _has_ended(self._token, since=_LIFE_LEFT):
+                exc.phase = "connect"  # of the request itself, nothing was sent
+                raise
+            token = self._token
         request.headers["Authorization"] = f"Bearer {token.access_token}"
         return token
 
     async def _prepare_again(self, request: httpx.Request, used: OAuthToken) -> bool:
         try:
             token = await self._renew(used)
-        except OAuthError:
+        except OAuthError as exc:
+            self._tell_why(exc, used)
             return False
         except TransportError as exc:
             exc.phase = "receive"  # the request was sent, and refused
@@ -343,6 +349,13 @@ class OAuth2(httpx.Auth):
         if (pay := pay_again.get()) is not None:
             await pay()
         return True
+
+    def _tell_why(self, exc: OAuthError, used: OAuthToken) -> None:
+        """Tell why there is no other token, as the API's 401 does not; once, however many requests ask."""
+        text = str(exc)  # its frames have the form
+        if self._logged != (used, text):
+            self._logged = used, text
+            _log.warning("the token could not be renewed, log in again: %s", text)
 
 
 class _Flow(AsyncGenerator[httpx.Request, httpx.Response]):
@@ -402,8 +415,8 @@ class _Flow(AsyncGenerator[httpx.Request, httpx.Response]):
         self._ended = True
 
 
-def _has_ended(token: OAuthToken) -> bool:
-    return token.expires_at is not None and token.expires_at <= time.time()
+def _has_ended(token: OAuthToken, *, since: float = 0.0) -> bool:
+    return token.expires_at is not None and token.expires_at + since <= time.time()
 
 
 def _is_newer(token: OAuthToken, used: OAuthToken) -> bool:

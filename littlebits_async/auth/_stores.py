@@ -79,7 +79,8 @@ class FileTokenStore:
     """Keeps a token in a JSON file that only its owner may read; processes may share it.
 
     A new token takes the old one's place in one step, on disk before it is used: a reader never sees half of one, nor
-    does a crash lose it. Who renews a token locks a file beside it, ``<name>.lock``. On Windows, where there is no such
+    does a crash lose it. Who renews a token locks a file beside it, ``<name>.lock``. A link stands for the file that it
+    leads to. On Windows, where there is no such
     lock, two processes that renew at the same moment may each use the same refresh token, of which a server that takes
     each only once refuses the second; the file's owner is a matter of its directory there.
 
@@ -127,14 +128,15 @@ class FileTokenStore:
             return None
         try:
             return _token_of(json.loads(data))
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             pass
         # Raised here: the error above may quote the file, and would be this one's context.
         raise OAuthError(f"{self.path} holds no token: remove it, and log in again")
 
     def _write(self, token: OAuthToken | None) -> None:
+        path = self._target()
         if token is None:
-            self.path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             return
         content = {
             "access_token": token.access_token,
@@ -142,40 +144,42 @@ class FileTokenStore:
             "expires_at": token.expires_at,
             "scope": " ".join(token.scopes),
         }
-        self._make_directory()
+        _make_directory(path.parent)
         # mkstemp's files are their owner's alone.
-        descriptor, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor, no path
                 json.dump(content, file)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(name, self.path)  # noqa: PTH105 - as os.fsync
+            os.replace(name, path)  # noqa: PTH105 - as os.fsync
         except BaseException:
             with suppress(OSError):
                 os.unlink(name)  # noqa: PTH108 - as os.fsync
             raise
         if os.name == "posix":
-            _sync_directory(self.path.parent)
+            _sync_directory(path.parent)
 
     def _open_lock(self) -> int:
-        self._make_directory()
-        return os.open(self.path.with_name(f"{self.path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        path = self._target()
+        _make_directory(path.parent)
+        return os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
 
-    def _make_directory(self) -> None:
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def _target(self) -> Path:
+        return Path(os.path.realpath(self.path))
 
 
 def _token_of(content: object) -> OAuthToken:
     fields = cast("dict[str, object]", content)
     access, refresh, expires = fields["access_token"], fields.get("refresh_token"), fields.get("expires_at")
-    if not isinstance(access, str) or not is_sendable(access):
+    scope = fields.get("scope") or ""
+    if not isinstance(access, str) or not is_sendable(access) or not isinstance(scope, str):
         raise ValueError
     return OAuthToken(
         access,
         refresh_token=refresh if isinstance(refresh, str) and refresh else None,
         expires_at=float(expires) if isinstance(expires, int | float) else None,
-        scopes=tuple(str(fields.get("scope") or "").split()),
+        scopes=tuple(scope.split()),
     )
 
 
@@ -187,6 +191,10 @@ def _try_lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _make_directory(path: Path) -> None:
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _sync_directory(path: Path) -> None:

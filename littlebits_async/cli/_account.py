@@ -43,9 +43,14 @@ class Account:
         return self.directory / "login.json"
 
     @property
+    def is_vendor_s(self) -> bool:
+        """Whether it is the vendor's cloud, as it is where none is named."""
+        return self.base_url == DEFAULT_BASE_URL
+
+    @property
     def oauth_url(self) -> str:
         """Below which the cloud's OAuth2 endpoints are: the vendor's stood at a host of their own."""
-        return _VENDOR_OAUTH if self.base_url == DEFAULT_BASE_URL else f"{self.base_url.rstrip('/')}/oauth"
+        return _VENDOR_OAUTH if self.is_vendor_s else f"{self.base_url.rstrip('/')}/oauth"
 
     def login(self, *, client_id: str, authorize_url: str, token_url: str, scopes: str) -> OAuth2:
         """Return what somebody can log in with; when they have, `note` it.

@@ -40,7 +40,7 @@ async def login(
     - `littlebits login --no-browser --port 8400`
 
     Args:
-        base_url: The cloud, else `LITTLEBITS_BASE_URL`.
+        base_url: The cloud, else `LITTLEBITS_BASE_URL`; without either the vendor's, which is switched off.
         client_id: The application, as the cloud's OAuth2 server knows it.
         scopes: What to ask for: some of `read`, `write`, `admin`.
         authorize_url: Where to ask; without it `/oauth/authorize` at the cloud.
@@ -62,6 +62,11 @@ async def login(
         token_url=token_url,
         scopes=scopes,
     )
+    if account.is_vendor_s:
+        say.note(
+            "the vendor's cloud is switched off: run your own with `littlebits serve`,"
+            " and name it with --base-url, or in LITTLEBITS_BASE_URL"
+        )
     try:
         async with loopback(port) as listener:
             question = auth.authorize(listener.url)

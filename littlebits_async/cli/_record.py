@@ -50,8 +50,9 @@ async def _record(
     from ..reactor import InputReactor  # noqa: PLC0415
     from ._account import open_session  # noqa: PLC0415
 
+    session = open_session()  # before there is a file: without a login there is nothing to write
     with Recorder(to) as recorder, scope:
-        async with open_session() as session:
+        async with session:
             ids = list(devices) or [device.id for device in await session.devices()]
             async with InputReactor(session, ids) as reactor:
                 say({"recording": {"path": str(to), "devices": ids}}, f"recording {len(ids)} devices to {to}")

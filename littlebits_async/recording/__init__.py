@@ -8,7 +8,8 @@
 not None; unknown ones are passed over. A ``.csv`` file begins with a line of names, in any order: ``device_id``,
 ``timestamp_ms``, ``percent``, ``absolute``, ``delta``, ``level``, ``name``, ``user_id``, ``mac``, ``ap_ssid``,
 ``ap_mac``, ``ap_strength``. An empty cell is None, and so is an access point of which nothing is known. A text that is
-empty, begins with a quotation mark or holds what is not printable, such as a line break, is a JSON string in its cell.
+empty, begins with a quotation mark or with one of ``=+-@``, which a spreadsheet would compute, or holds what is not
+printable, such as a line break, is a JSON string in its cell.
 Both are UTF-8, and an event is always one line.
 
 **After a crash.** Each event is given to the system whole, in one write, before `Recorder.write` returns: if the

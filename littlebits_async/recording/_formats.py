@@ -120,7 +120,7 @@ class Csv(Format):
         values = asdict(event, recurse=False)
         ap = values.pop("ap") or AccessPoint()
         values |= {f"{_AP}{name}": value for name, value in asdict(ap).items()}
-        return _csv_line([_cell(values.get(name)) for name in self._names])
+        return _csv_line([_cell(name, values.get(name)) for name in self._names])
 
     def _decode(self, line: bytes) -> InputEvent:
         cells = _csv_cells(line)
@@ -153,6 +153,10 @@ class Csv(Format):
 _AP: Final = "ap_"
 _BOM: Final = b"\xef\xbb\xbf"
 """Which spreadsheets put before the first name."""
+_LONGEST: Final = 131_072
+"""Characters that Python's csv takes in a cell."""
+_NO_TEXT: Final = ("", '"', "=", "+", "-", "@")
+"""What a text cannot begin with as it is: nothing, what JSON begins with, and what a spreadsheet would compute."""
 _REQUIRED: Final = ("device_id", "timestamp_ms", "percent")
 
 
@@ -184,14 +188,16 @@ def _value(name: str, cell: str) -> object:
         raise UnreadableError(f"{name} cannot be {cell!r}") from None
 
 
-def _cell(value: object) -> str:
+def _cell(name: str, value: object) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
         return str(value)
-    if value.isprintable() and value[:1] not in ("", '"'):
-        return value
-    return msgspec.json.encode(value).decode()
+    plain = value.isprintable() and value[:1] not in _NO_TEXT
+    cell = value if plain else msgspec.json.encode(value).decode()
+    if len(cell) > _LONGEST:
+        raise ValueError(f"{name} has more than {_LONGEST} characters")
+    return cell
 
 
 def _csv_line(cells: list[str]) -> bytes:

@@ -56,6 +56,7 @@ class Reading:
         if lines and not lines[-1].endswith(b"\n") and not self._format.is_whole(lines[-1]):
             _log.warning("%s: the last line was cut, and is left out", self._path)
             lines.pop()
+            self.done = True  # its rest may follow, and is no line of its own
         self._lines.extend(lines)
 
     def take(self) -> InputEvent | None:

@@ -48,7 +48,7 @@ class Recorder:
     def __enter__(self) -> Self:
         if self._file is not None:
             raise SessionClosedError(f"{self.path}: a recorder can be entered once")
-        file = self._file = io.FileIO(self.path, "a+")
+        file = self._file = io.FileIO(os.fspath(self.path), "a+")  # an error of a Path's would show its repr
         try:
             self._mend(file)
         except BaseException:

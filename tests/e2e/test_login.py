@@ -14,7 +14,7 @@ import pytest
 from littlebits_async import OAuthError
 from littlebits_async.cli import _account
 from littlebits_async.cli._loopback import loopback
-from tests.support.command import Command, command
+from tests.support.command import Command, command, run
 from tests.support.local_cloud import free_port
 from tests.support.oauth_server import OAuthServer, oauth_server
 
@@ -143,6 +143,18 @@ async def test_a_secret_comes_from_the_environment_and_is_kept_nowhere(tmp_path:
         assert done.code == 0
         assert "authorization" in oauth.server.requests[-1].headers
     assert secret not in done.output + "".join(path.read_text(encoding="utf-8") for path in found_in(tmp_path).values())
+
+
+@pytest.mark.asyncio
+async def test_who_names_no_cloud_is_told_that_the_vendor_s_is_off(tmp_path: Path) -> None:
+    home = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    done = await run("login", "--no-browser", "--timeout", "0.1", **home)
+    note, opened = done.output.splitlines()
+    assert "switched off" in note
+    assert "LITTLEBITS_BASE_URL" in note
+    assert opened.startswith("open https://littlebits.cc/oauth/authorize?")
+    done = await run("login", "--no-browser", "--timeout", "0.1", "--json", **home)
+    assert [*json.loads(done.output)] == ["open"]
 
 
 # The listener

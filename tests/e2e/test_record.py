@@ -101,6 +101,21 @@ async def test_what_is_no_recording_costs_no_request(served: Served, tmp_path: P
     assert notes.read_text(encoding="utf-8") == "mine\n"
 
 
+async def test_who_has_not_logged_in_leaves_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    done = await run("record", "--to", str(path), XDG_CONFIG_HOME=str(tmp_path), HOME=str(tmp_path))
+    assert (done.code, done.output) == (2, "")
+    assert "littlebits login" in done.errors
+    assert not path.exists()
+
+
+async def test_a_file_that_cannot_be_made_is_told_by_its_name(served: Served, tmp_path: Path) -> None:
+    path = tmp_path / "no" / "run.jsonl"
+    done = await run("record", "--to", str(path), **served.environment)
+    assert done.output == ""
+    assert done.errors.endswith(f"No such file or directory: '{path}'\n")
+
+
 async def test_a_refused_token_is_told(served: Served, tmp_path: Path) -> None:
     environment = served.environment | {"LITTLEBITS_TOKEN": "nobody's"}
     done = await run("record", "a", "--to", str(tmp_path / "run.csv"), **environment)

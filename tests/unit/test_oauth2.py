@@ -426,6 +426,19 @@ async def test_a_server_that_is_not_there_is_a_transport_error_and_nothing_was_s
         assert oauth.server.requests == []
 
 
+async def test_a_token_with_life_left_is_sent_while_no_other_is_to_be_had() -> None:
+    async with oauth_server() as oauth:
+        token = oauth.new_token()
+        expires_at = time.time() - 1  # from which it is to be renewed; it is good for up to 30 s more
+        store = MemoryTokenStore(OAuthToken(token.access_token, token.refresh_token, expires_at=expires_at))
+        oauth.before_token = reply(503)
+        async with session_of(oauth, oauth.auth(store)) as session:
+            assert len(await session.devices()) == 1
+            oauth.before_token = None
+            assert len(await session.devices()) == 1
+    assert len(oauth.grants) == 2
+
+
 async def test_a_server_that_says_nothing_is_a_timeout() -> None:
     async with standing() as (oauth, store):
         oauth.before_token = lambda exchange: exchange.until_closed()
@@ -498,9 +511,71 @@ async def test_a_store_that_fails_is_an_error_of_ours(broken: str, tmp_path: Pat
         else:
             await FileTokenStore(path).save(oauth.stale_token())
             (tmp_path / "token.json.lock").mkdir()
-        with pytest.raises(OAuthError, match="the token cannot be") as caught:
+        with pytest.raises(TransportError, match="the token cannot be") as caught:  # it may pass: EMFILE
             await oauth.auth(str(path)).refresh()
         assert isinstance(caught.value.__cause__, OSError)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+async def test_why_a_token_cannot_be_renewed_is_logged_once(caplog: pytest.LogCaptureFixture, *, ended: bool) -> None:
+    async with oauth_server() as oauth:
+        access = oauth.stale_token().access_token
+        store = MemoryTokenStore(OAuthToken(access, expires_at=0 if ended else None))
+        async with session_of(oauth, oauth.auth(store)) as session:
+            for _ in range(3):
+                with pytest.raises(AuthenticationError):
+                    await session.devices()
+            (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+            assert "no refresh token" in record.getMessage()
+            await store.save(OAuthToken(oauth.new_token().access_token))  # somebody has logged in
+            await session.devices()
+            oauth.access.clear()
+            with pytest.raises(AuthenticationError):
+                await session.devices()
+    assert caplog.text.count("no refresh token") == 2
+
+
+async def test_a_store_that_holds_no_token_any_more_is_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with oauth_server() as oauth:
+        store = FileTokenStore(tmp_path / "token.json")
+        await store.save(oauth.new_token())
+        async with session_of(oauth, oauth.auth(store)) as session:
+            await session.devices()
+            oauth.access.clear()
+            store.path.write_text("notes", encoding="utf-8")
+            with pytest.raises(AuthenticationError):
+                await session.devices()
+    assert "token.json holds no token" in caplog.text
+
+
+@pytest.mark.parametrize("broken", ["load", "exclusive"])
+async def test_a_store_that_fails_for_a_while_is_no_refusal(broken: str) -> None:
+    class Failing(MemoryTokenStore):
+        fails = True
+
+        async def load(self) -> OAuthToken | None:
+            self._fail("load")
+            return await super().load()
+
+        @asynccontextmanager
+        async def exclusive(self) -> AsyncGenerator[None, None]:
+            self._fail("exclusive")
+            async with super().exclusive():
+                yield
+
+        def _fail(self, call: str) -> None:
+            if self.fails and call == broken:
+                raise OSError(24, "Too many open files")
+
+    async with oauth_server() as oauth:
+        store = Failing(oauth.stale_token())
+        async with session_of(oauth, oauth.auth(store)) as session:
+            with pytest.raises(TransportError, match="Too many open files"):
+                await session.devices()
+            store.fails = False
+            assert len(await session.devices()) == 1
 
 
 async def test_forgetting_keeps_no_token() -> None:

@@ -122,6 +122,17 @@ def test_a_last_line_that_was_cut_is_left_out_and_then_removed(path: Path, caplo
     assert list(recorded(path)) == [FULL, BARE]
 
 
+@of_each_format
+def test_the_rest_of_a_last_line_that_was_cut_is_no_line_of_its_own(path: Path) -> None:
+    write(path, BARE, FULL, BARE)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-60])
+    events = recorded(path)
+    assert next(events) == BARE
+    path.write_bytes(whole)  # somebody goes on with it
+    assert list(events) == []
+
+
 @pytest.mark.parametrize("missing", [1, 2])
 def test_a_csv_line_that_lacks_its_end_is_cut_though_it_could_be_read(tmp_path: Path, missing: int) -> None:
     path = tmp_path / "run.csv"
@@ -210,6 +221,29 @@ def test_what_could_not_be_read_again_is_not_written(path: Path, event: InputEve
             recorder.write(event)
         recorder.write(FULL)
     assert list(recorded(path)) == [BARE, FULL]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)"])
+def test_no_text_is_a_formula_to_a_spreadsheet(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "run.csv"
+    event = InputEvent(text, 5, -1, name=text, ap=AccessPoint(text, strength=-70))
+    write(path, event)
+    with path.open(newline="", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert {row["device_id"], row["name"], row["ap_ssid"]} == {f'"{text}"'}
+    assert (row["percent"], row["ap_strength"]) == ("-1", "-70")
+    assert list(recorded(path)) == [event]
+
+
+def test_a_text_that_no_csv_reader_takes_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "run.csv"
+    longest = InputEvent("b", 5, 1, name="x" * 131_072)
+    with Recorder(path) as recorder:
+        recorder.write(longest)
+        for name in ("x" * 131_073, "=" * 131_071):  # which is quoted
+            with pytest.raises(InvalidArgumentError, match="device 'b' cannot be written: name has more than 131072"):
+                recorder.write(InputEvent("b", 5, 1, name=name))
+    assert list(recorded(path)) == [longest]
 
 
 class FullDisk(io.FileIO):

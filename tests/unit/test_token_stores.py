@@ -68,7 +68,19 @@ async def test_a_write_that_fails_leaves_the_old_token_and_no_file_behind(
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "null", "{}", '{"access_token": 5}', '{"access_token": "a b"}', "[" * 9999]
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{}",
+        '{"access_token": 5}',
+        '{"access_token": "a b"}',
+        '{"access_token": "a", "scope": ["read"]}',
+        pytest.param('{"access_token": "a", "expires_at": 1' + "0" * 400 + "}", id="no time"),
+        pytest.param("[" * 9999, id="deep"),
+    ],
 )
 async def test_a_file_that_holds_no_token_says_so_and_is_not_quoted(path: Path, content: str) -> None:
     path.parent.mkdir(parents=True)
@@ -76,6 +88,22 @@ async def test_a_file_that_holds_no_token_says_so_and_is_not_quoted(path: Path, 
     with pytest.raises(OAuthError, match="holds no token") as caught:
         await FileTokenStore(path).load()
     assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+async def test_a_link_stays_a_link_and_shares_the_lock_of_its_file(path: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.json"
+    link.symlink_to(path)
+    store = FileTokenStore(link)
+    await store.save(TOKEN)
+    assert link.is_symlink()
+    assert await FileTokenStore(path).load() == await store.load() == TOKEN
+    async with store.exclusive():
+        with anyio.move_on_after(0.02) as scope:
+            async with FileTokenStore(path).exclusive():
+                raise AssertionError("not alone")
+        assert scope.cancelled_caught
+    await store.save(None)
+    assert not path.exists()  # noqa: ASYNC240 - as above
 
 
 async def test_a_reader_never_sees_half_a_token(path: Path) -> None:
