@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from littlebits_async import InputEvent
 from littlebits_async._iteration import Iteration  # pyright: ignore[reportPrivateUsage]
-from littlebits_async.signals import changes, debounce, edges, levels, sample, smooth, throttle, window
+from littlebits_async.signals import changes, debounce, edges, levels, merge, sample, smooth, throttle, window
 from littlebits_async.signals._cores import Core, Throttle, Windows
+from tests.support.feed import Feed
 
 T = TypeVar("T")
 
@@ -372,3 +373,24 @@ def test_a_device_is_treated_as_if_it_were_alone(case: Case) -> None:
             assert [item for item in together if whose(item) == device] == list(case.operate(of(device, events)))
 
     same()
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=5))
+@settings(max_examples=30, deadline=None)
+def test_merge(backend: str, lengths: list[int]) -> None:
+    """Each source's events in its order, each once, and no source far behind another that has more to give."""
+    sources = [[InputEvent(str(number), at, 0.0) for at in range(length)] for number, length in enumerate(lengths)]
+
+    async def run() -> list[InputEvent]:
+        async with merge(*(Feed(source, ends=True) for source in sources)) as events:
+            with anyio.fail_after(5):
+                return [event async for event in events]
+
+    found = anyio.run(run, backend=backend)
+    assert [[event for event in found if event.device_id == str(number)] for number in range(len(lengths))] == sources
+    given_of = [0] * len(lengths)
+    for event in found:
+        given_of[int(event.device_id)] += 1
+        waiting = [given for given, length in zip(given_of, lengths, strict=True) if given < length]
+        assert not waiting or given_of[int(event.device_id)] - min(waiting) <= 1
