@@ -3,13 +3,21 @@
 import re
 import sqlite3
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from typing import Any
 
+import anyio
 import pytest
 
 PATIENCE = 10
+
+
+async def until(wanted: Callable[[], bool]) -> None:
+    """Wait for what a thread brings about, which tells nobody."""
+    with anyio.fail_after(PATIENCE):
+        while not wanted():  # noqa: ASYNC110 - see above
+            await anyio.sleep(0.002)
 
 
 class Disk:

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import anyio
 import pytest
 
 from littlebits_async.localcloud.storage import (
@@ -21,7 +20,7 @@ from littlebits_async.localcloud.storage import (
 )
 from littlebits_async.localcloud.storage._notes import Notes
 from littlebits_async.localcloud.storage._writer import Writer
-from tests.support.disk import PATIENCE, Disk
+from tests.support.disk import Disk, until
 
 pytestmark = pytest.mark.asyncio
 
@@ -390,9 +389,7 @@ async def test_what_is_noted_is_not_lost_with_who_does_not_wait_for_the_disk(
         store.note_input("b1", 1, 1023)
         with disk.held():
             flushing = asyncio.create_task(store.flush())
-            with anyio.fail_after(PATIENCE):
-                while not disk.is_asked:  # noqa: ASYNC110 - a thread, which tells nobody
-                    await anyio.sleep(0.002)
+            await until(lambda: disk.is_asked)
             flushing.cancel()
             await asyncio.sleep(0)
             broken = disk.broken("COMMIT")

@@ -1,9 +1,22 @@
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
+import pytest
 import pytest_asyncio
 
 from littlebits_async.localcloud import Bit, LocalCloud
+from tests.support.disk import Disk
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    return Disk.install(monkeypatch)
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    return tmp_path / "cloud.db"
 
 
 @pytest_asyncio.fixture

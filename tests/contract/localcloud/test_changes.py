@@ -15,26 +15,15 @@ from littlebits_async.localcloud import Light, LocalCloud
 from littlebits_async.localcloud.storage import DeliveryRecord, Store, SubscriptionRecord
 from littlebits_async.localcloud.tokens import digest
 from littlebits_async.localcloud.webhooks import LADDER
-from tests.support.disk import Disk
+from tests.support.disk import PATIENCE, Disk, until
 from tests.support.raw_server import Exchange, raw_server
 
 pytestmark = pytest.mark.asyncio
 
-PATIENCE = 10
 OTHER = "http://127.0.0.1:1/"
 SLOWEST = 24 * 60 * 60 * 1000
 """An input interval so long that a bit is read only when it comes on line."""
 DEVICE, SUBSCRIPTIONS = "/v2/devices/x", "/v2/subscriptions"
-
-
-@pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
-    return Disk.install(monkeypatch)
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Path:
-    return tmp_path / "cloud.db"
 
 
 @pytest_asyncio.fixture
@@ -78,12 +67,6 @@ async def user(cloud: LocalCloud) -> AsyncIterator[Visit]:
     yield visit
     for one in users:
         await one.http.aclose()
-
-
-async def until(wanted: Callable[[], bool]) -> None:
-    with anyio.fail_after(PATIENCE):
-        while not wanted():  # noqa: ASYNC110 - of several things, none of which tells
-            await anyio.sleep(0.002)
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])

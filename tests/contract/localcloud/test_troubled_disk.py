@@ -15,25 +15,14 @@ import pytest
 import pytest_asyncio
 
 from littlebits_async.localcloud import Bit, LocalCloud
-from tests.support.disk import Disk
+from tests.support.disk import PATIENCE, Disk, until
 from tests.support.raw_server import Exchange, raw_server
 
 pytestmark = pytest.mark.asyncio
 
-PATIENCE = 10
 SLOWEST = 24 * 60 * 60 * 1000
 """An input interval so long that a bit is read only when it comes on line."""
 SUBSCRIPTIONS = "/v2/subscriptions"
-
-
-@pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
-    return Disk.install(monkeypatch)
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Path:
-    return tmp_path / "cloud.db"
 
 
 @pytest_asyncio.fixture
@@ -47,12 +36,6 @@ async def http(cloud: LocalCloud) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"Authorization": await cloud.create_token()}
     async with httpx.AsyncClient(base_url=cloud.url, headers=headers, trust_env=False, timeout=PATIENCE) as http:
         yield http
-
-
-async def until(wanted: Callable[[], bool]) -> None:
-    with anyio.fail_after(PATIENCE):
-        while not wanted():  # noqa: ASYNC110 - of several things, none of which tells
-            await anyio.sleep(0.002)
 
 
 async def turn(bit: Bit, *percents: float) -> None:
