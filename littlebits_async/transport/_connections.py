@@ -20,7 +20,7 @@ import sniffio
 from .._tasks import run_to_end
 
 if TYPE_CHECKING:
-    from ._push import Network
+    from ._network import Network
 
 __all__ = ["STREAM", "OwnTransport", "SessionTransport", "environment_proxy"]
 
@@ -133,10 +133,13 @@ class SessionTransport(httpx.AsyncBaseTransport):
 
     async def _open_stream(self, request: httpx.Request, context: ssl.SSLContext) -> httpx.Response:
         if self._proxy is None and can_push() and httpx.AsyncHTTPTransport.handle_async_request is _UNTOUCHED:
-            from ._push import Network, open_stream  # noqa: PLC0415 - loads httpcore, which httpx too loads when needed
+            # They load httpcore, which httpx too loads when needed.
+            from ._network import Network  # noqa: PLC0415
+            from ._push import is_mocked, open_stream  # noqa: PLC0415
 
-            self._network = self._network or Network()
-            return await open_stream(request, context=context, network=self._network, socket_options=_KEEP_ALIVE)
+            if not is_mocked():
+                self._network = self._network or Network(_KEEP_ALIVE)
+                return await open_stream(request, context=context, network=self._network)
         connection = httpx.AsyncHTTPTransport(
             verify=context, proxy=self._proxy, limits=_ONE, socket_options=_KEEP_ALIVE
         )

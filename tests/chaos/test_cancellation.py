@@ -270,11 +270,11 @@ CASES = {
     "the first call": Case(first_call, 10),
     "the first calls, with TLS": Case(first_calls_with_tls, 18, at_once=2),
     "calls that wait for the budget": Case(waits_for_the_budget, 12, at_once=2),
-    "read": Case(read, 6),
-    "inputs": Case(inputs, 10),
+    "read": Case(read, 5),
+    "inputs": Case(inputs, 9),
     "closing a session": Case(closing, 15),
-    "a reactor": Case(reactor, 35),
-    "a reactor's views": Case(views, 30),
+    "a reactor": Case(reactor, 31),
+    "a reactor's views": Case(views, 27),
     "an output queue": Case(queue, 35, at_once=2),
 }
 SOME = {name: ASYNCIO[name] for name in ("native", "native, and again at the next", "native, and swallowed")}

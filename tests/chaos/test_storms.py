@@ -37,7 +37,7 @@ from littlebits_async.cli._open_files import allow_many_open_files
 from littlebits_async.session._hold import RateLimitHold  # pyright: ignore[reportPrivateUsage]
 from littlebits_async.stream import AskBudget, Open, Read, StreamMachine
 from littlebits_async.testing import RunningCloud, run_cloud
-from littlebits_async.transport._push import Connection
+from littlebits_async.transport._connection import Connection
 from littlebits_async.wire import devices as devices_call
 from tests.chaos.storm_watch import PATIENCE, Witness, distance_from_uniform, until_live, until_states
 from tests.support.local_cloud import SLOWEST, add_devices, port_of, sockets_to

@@ -26,9 +26,10 @@ from littlebits_async import (
 )
 from littlebits_async.transport import Feed, FeedItem
 from littlebits_async.transport._bytes import ByteStream
+from littlebits_async.transport._connection import Connection
 from littlebits_async.transport._discretion import credentials
 from littlebits_async.transport._names import Names
-from littlebits_async.transport._push import Connection, PushBody
+from littlebits_async.transport._push import PushBody
 from littlebits_async.transport._tls import Tls
 from tests.support.certificate import Certificate, make_certificate
 from tests.support.raw_server import SSE_HEAD, event_bytes

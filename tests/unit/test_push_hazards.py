@@ -31,7 +31,8 @@ from littlebits_async import (
 )
 from littlebits_async._iteration import Iteration  # pyright: ignore[reportPrivateUsage]
 from littlebits_async.reactor._link import Link
-from littlebits_async.transport._push import Connection, Network
+from littlebits_async.transport._connection import Connection, Shared
+from littlebits_async.transport._network import Network
 from tests.support.certificate import Certificate, make_certificate
 from tests.support.raw_server import SSE_HEAD, Exchange, event_bytes, raw_server
 from tests.unit.test_reactor import QUICK, events, script, session_for, take
@@ -230,7 +231,7 @@ async def test_a_socket_that_takes_no_option_is_a_connect_error_and_is_closed() 
 
     async with port_of(serve) as port:
         with pytest.raises(httpcore.ConnectError):
-            await Network().connect_tcp("127.0.0.1", port, socket_options=[(socket.SOL_SOCKET, 9999, 1)])
+            await Network([(socket.SOL_SOCKET, 9999, 1)]).connect("127.0.0.1", port)
         await gone.wait()
 
 
@@ -375,7 +376,7 @@ class Wire:
         self._server = context.wrap_bio(self._heard, self._said, server_side=True)
         self._under_way = b""
         self.transport = FakeTransport()
-        self.connection = Connection(Network())
+        self.connection = Connection(Shared())
         self.connection.connection_made(self.transport)
 
     async def secure(self, trusted: ssl.SSLContext) -> None:
@@ -453,7 +454,7 @@ async def test_nothing_is_asked_of_a_transport_that_is_gone(
 
     monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", create_connection)
     option = (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    connection = await Network().connect_tcp("127.0.0.1", 80, socket_options=[option])
+    connection = await Network([option]).connect("127.0.0.1", 80)
     with pytest.raises(httpcore.ReadError):
         await connection.read(READ)
     with pytest.raises(httpcore.WriteError):
