@@ -4,11 +4,11 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from http.cookiejar import CookieJar
 from typing import Any, Final, Literal, TypeVar
 
 import anyio
 import httpx
+import sniffio
 
 from .._tasks import run_in_child, run_to_end
 from .._tracebacks import clear_locals
@@ -36,6 +36,8 @@ _MAX_ANSWER: Final = 16 * 2**20
 _MAX_ERROR: Final = 64 * 2**10
 _PATIENCE: Final = 2.0
 """Seconds for the body of an error, whose status is known already."""
+_BOUNDED: Final[dict[str, float | None]] = {}
+"""httpx's limits of phases, none, where the whole is bounded: each would be a timer of its own."""
 _HANDSHAKE_FAILED: Final = ("start_tls.failed", "setup_socks5_connection.failed")
 
 T = TypeVar("T")
@@ -102,14 +104,13 @@ class Client:
             # A transport that does not tell how far it got may have sent everything.
             self._first_phase = "receive"
         watch_logs()
-        self._http = httpx.AsyncClient(
+        self._http = _Http(
             auth=auth,
             headers={
                 "Accept": f"application/vnd.littlebits.v{api_version}+json",
                 "Accept-Encoding": ACCEPTED_ENCODING,
                 "User-Agent": user_agent or f"littlebits-async/{__version__}",
             },
-            cookies=_NoCookies(),
             timeout=self._limits,
             follow_redirects=False,
             trust_env=False,
@@ -149,7 +150,8 @@ class Client:
 
         async def work() -> T:
             with anyio.fail_after(self._total):
-                response = await self._http.send(self._build(call, progress), stream=True)
+                request = self._build(call, progress, {} if self._total is None else {"timeout": _BOUNDED})
+                response = await self._http.send(request, stream=True)
                 await _tell(heard, response)
                 if response.is_success:
                     return _read(call, await _read_all(response, f"{call.method} {call.path}"))
@@ -225,6 +227,8 @@ class Client:
 
         async def attempt() -> T:
             handled = sys.exception()
+            # httpcore asks at each lock; in this task the answer stands ready, at a fifth of the cost.
+            sniffio.current_async_library_cvar.set(sniffio.current_async_library())
             if self._closed:  # before this task had its turn
                 raise self._was_closed(call)
             with anyio.CancelScope() as scope:
@@ -266,7 +270,7 @@ class Client:
 
     def _stream_limits(self) -> dict[str, float | None]:
         if self._total is not None:
-            return {}  # the whole is bounded, and its phases with it
+            return _BOUNDED
         # Silence on an open stream is judged by its reader, not by a timeout of each read.
         return {**self._limits.as_dict(), "read": None}
 
@@ -397,11 +401,25 @@ async def _take_location(response: httpx.Response) -> None:
         response.extensions["location"] = response.headers.pop("location")
 
 
-class _NoCookies(CookieJar):
+class _Http(httpx.AsyncClient):
     """Keeps no cookie: this API knows none, and what a server sets would be sent with each request that follows."""
 
-    def extract_cookies(self, response: object, request: object) -> None:
+    @property
+    def cookies(self) -> httpx.Cookies:
+        return _NO_COOKIES
+
+    @cookies.setter
+    def cookies(self, cookies: object) -> None:
+        raise AttributeError(f"no cookies are kept, as these: {cookies}")
+
+
+class _NoCookies(httpx.Cookies):
+    # httpx makes three objects of each answer to look for them.
+    def extract_cookies(self, response: httpx.Response) -> None:
         pass
+
+
+_NO_COOKIES: Final = _NoCookies()
 
 
 class _Body(httpx.AsyncByteStream):
