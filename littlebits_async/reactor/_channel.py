@@ -65,14 +65,23 @@ class Channel(Generic[T]):
                 self._waiting.remove(waiting)
             raise
 
+    @property
+    def ready(self) -> bool:
+        """Whether `get_nowait` has something to take, and nobody else is about to."""
+        return not self._taken_from and bool(self.buffer)
+
     async def get(self) -> T:
         """Take the first item; wait for one where there is none.
 
         Raises:
             anyio.BusyResourceError: Another task is in here.
         """
-        if self._taken_from or not self.buffer:
+        if not self.ready:
             await self._until_something()
+        return self.get_nowait()
+
+    def get_nowait(self) -> T:
+        """Take the first item, where it is `ready`."""
         item = self.buffer.pop()
         if self._waiting:
             self._admit()

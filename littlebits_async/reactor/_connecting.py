@@ -29,8 +29,9 @@ class Connecting:
 
     def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._slots = anyio.Semaphore(most, max_value=most)
-        self._gate = anyio.Lock()
+        # Fast, as a checkpoint follows.
+        self._slots = anyio.Semaphore(most, max_value=most, fast_acquire=True)
+        self._gate = anyio.Lock(fast_acquire=True)
 
     async def acquire(self) -> None:
         """Wait until an opening may begin; `release` must follow.

@@ -79,7 +79,8 @@ class Link:
                     if self._interruption is not None:  # it may also have come between two steps
                         command = self._interrupted(self._interruption)
                     with anyio.CancelScope() as self._activity:
-                        command = await self._carry_out(command)
+                        while self._interruption is None and not self._activity.cancel_called:
+                            command = await self._carry_out(command)
                         continue
                     if self._interruption is None:
                         command = machine.closed(time.monotonic())

@@ -32,17 +32,12 @@ class Outlet:
 
     def __init__(self, reader: Reader, name: str, devices: Collection[str] | None = None) -> None:
         self.reader = reader
+        self.channel = reader.channel
         self.name = name
         self.closed = False
-        self._devices = devices
+        self.devices = devices
         self._full_since: float | None = None
         self._lag_told = False
-
-    def offer(self, key: str, entry: Entry) -> bool:
-        """Pass an event on, or return False where there is no room for it."""
-        if self._devices is not None and key not in self._devices:
-            return True
-        return self.reader.channel.offer(key, entry, mergeable=entry.event.delta is None)
 
     async def put(self, key: str, entry: Entry) -> None:
         """Pass an event on; wait for room."""
@@ -109,9 +104,12 @@ class Outlets:
 
     def offer(self, key: str, entry: Entry) -> list[Outlet]:
         """Pass an event on, and return those that have no room for it."""
+        mergeable = entry.event.delta is None
         crowded: list[Outlet] = []
         for outlet in self._open:
-            if not outlet.offer(key, entry):
+            if (outlet.devices is None or key in outlet.devices) and not outlet.channel.offer(
+                key, entry, mergeable=mergeable
+            ):
                 crowded.append(outlet)  # noqa: PERF401 - a comprehension is one call more for each event
         return crowded
 

@@ -53,7 +53,8 @@ class Reader:
         if self._after_gap is not None:
             event, self._after_gap = self._after_gap, None
             return event
-        entry = await self.channel.get()
+        channel = self.channel
+        entry = channel.get_nowait() if channel.ready else await channel.get()
         self._last[entry.source] = entry
         return entry.event
 
