@@ -149,6 +149,10 @@ class Connection(asyncio.BufferedProtocol, httpcore.AsyncNetworkStream):
         self._sink = None
         self._pause_reading()
 
+    def leave(self) -> None:
+        """Have nobody called any more: who was is about to close this. What comes until then is held."""
+        self._sink = None
+
     def _pause_reading(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()

@@ -143,8 +143,9 @@ class PushBody:
             try:
                 self._connection.start(self._arrived)
                 await self._parked
-            finally:
                 self._connection.rest()
+            finally:
+                self._connection.leave()
                 self._take = _refuse
                 self._parked = None
                 crash, self._crash = self._crash, None
