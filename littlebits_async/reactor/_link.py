@@ -58,7 +58,7 @@ class Link:
         self._grant: Grant | None = None
         self.nudged = False
         self._nudge: anyio.Event | None = None  # an Event is 0.8 KiB: there is one while somebody waits
-        self._activity = anyio.CancelScope()
+        self._activity: anyio.CancelScope | None = None
         self._interruption: LittleBitsError | None = None
         self._lifetime = anyio.CancelScope()
         self._running = False
@@ -78,8 +78,9 @@ class Link:
                 while True:
                     if self._interruption is not None:  # it may also have come between two steps
                         command = self._interrupted(self._interruption)
-                    with anyio.CancelScope() as self._activity:
-                        while self._interruption is None and not self._activity.cancel_called:
+                    with anyio.CancelScope() as activity:
+                        self._activity = activity
+                        while self._interruption is None and not activity.cancel_called:
                             command = await self._carry_out(command)
                         continue
                     if self._interruption is None:
@@ -118,14 +119,19 @@ class Link:
         """End what the link is doing, as if it had failed with ``error``."""
         self._interruption = error
         if not self._delivering:  # what was read comes before the error
-            self._activity.cancel()
+            self._break_off()
 
     def sweep(self, now: float) -> None:
         """Look whether the stream has fallen silent, or waits longer than was foreseen."""
         if self._reading and isinstance(self.machine.tick(now), Close):
-            self._activity.cancel()
+            self._break_off()
         else:
             self.machine.overdue(now)  # a 429, or calls, came in between
+
+    def _break_off(self) -> None:
+        """End what the link is doing, if it has begun."""
+        if self._activity is not None:
+            self._activity.cancel()
 
     def _interrupted(self, error: LittleBitsError) -> Command:
         self._interruption = None
@@ -205,7 +211,7 @@ class Link:
                     self._pass_on(time.monotonic())
                 self._delivering = False
                 if self._interruption is not None:
-                    self._activity.cancel()
+                    self._break_off()
                     await anyio.lowlevel.checkpoint()
         finally:
             if self._crowded is not None:  # the stream was found silent just when this came
