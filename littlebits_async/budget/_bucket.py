@@ -141,9 +141,10 @@ class TokenBucket:
         """Correct the count by what the server said (``RateLimit-*``), which knows of the key's other users.
 
         Only downwards: where the server has fewer left than we believe, the difference counts as spent until `reset`.
+        Of a limit lower than ours the reserve is the same share.
 
         Args:
-            limit: The server's limit; matters only where it is lower than ours and `remaining` is not told.
+            limit: The server's limit; matters only where it is lower than ours.
             remaining: How many the server has left.
             reset: Seconds from now until the server counts anew, None for a whole period; never longer than that.
 
@@ -154,6 +155,7 @@ class TokenBucket:
             if value is not None:
                 check_not_negative(name, value)
         self._ledger.correct(self._clock(), limit, remaining, math.inf if reset is None else reset)
+        self._queue.look_again()
 
     async def report(self) -> BudgetReport:
         """Tell who spent what, who waits, and when requests come back."""

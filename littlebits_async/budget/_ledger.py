@@ -48,7 +48,8 @@ class Ledger:
     Attributes:
         limit: Tokens in all.
         span: Seconds from a token's spending to its return.
-        reserved: How many of them only COMMAND may have; less than `limit`.
+        reserved: How many of them only COMMAND may have; less than `limit`. In proportion fewer where the server allows
+            less than `limit`.
         hold_until: Nobody's turn comes before this time.
         waiting: How many wait, by priority.
     """
@@ -64,10 +65,12 @@ class Ledger:
     _labels: list[str] = field(factory=list[str])
     _command_passes: int = 0
     _stream_passes: int = 0
+    _whole_reserve: int = field(init=False)
     _anyone: int = field(init=False)
     _shared: int = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._whole_reserve = self.reserved
         self._anyone = sum(self.waiting)
         self._shared = self.limit - self.reserved
 
@@ -170,6 +173,10 @@ class Ledger:
 
     def correct(self, now: float, limit: int | None, remaining: int | None, reset: float) -> None:
         """Spend what the server counts and we do not, until `reset` seconds from now; never the other way."""
+        if limit is not None:
+            allowed = min(limit, self.limit)
+            self.reserved = -(-self._whole_reserve * allowed // self.limit)  # rounded up
+            self._shared = self.limit - self.reserved
         free = self.free(now)
         ours = len(self._ranks) - self._ranks.count(_ELSEWHERE)
         theirs = free if remaining is None else remaining

@@ -89,6 +89,10 @@ class Queue:
         """Seconds until the hold is over; 0.0 where there is none."""
         return max(0.0, self._ledger.hold_until - self._clock())
 
+    def look_again(self) -> None:
+        """Grant what can be granted, now that the ledger was corrected."""
+        self._hand_out(self._clock())
+
     def restart(self, due: float, priority: Priority, label: str) -> None:
         """Count a token that was to be back at `due` as spent only now."""
         self._ledger.restart(self._clock(), due, priority, label)

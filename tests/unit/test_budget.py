@@ -785,6 +785,36 @@ async def test_a_lower_limit_alone_is_heeded_and_no_reset_means_a_period() -> No
     assert budget.available == 10
 
 
+@pytest.mark.requirement("B3.reserve", "B4.headers")
+@pytest.mark.anyio
+async def test_of_a_lower_limit_the_reserve_is_the_same_share() -> None:
+    budget = bucket(100, 1000.0, reserve=0.2)
+    budget.observe(limit=11, remaining=10, reset=1000)
+    assert (await budget.report()).reserved == 3  # rounded up
+    for _ in range(7):
+        assert budget.acquire_nowait(priority=STREAM) is not None
+    assert budget.acquire_nowait(priority=STREAM) is None
+    assert budget.available == 3
+    budget.observe(limit=100)
+    assert (await budget.report()).reserved == 20
+
+
+@pytest.mark.requirement("B3.reserve")
+@pytest.mark.anyio
+async def test_who_waited_for_a_reserve_that_shrinks_goes_at_once() -> None:
+    budget = bucket(10, 1000.0, reserve=0.5)
+    await spend(budget, 6)
+    began = anyio.current_time()
+    async with anyio.create_task_group() as group:
+        group.start_soon(partial(budget.acquire, priority=STREAM))
+        await anyio.wait_all_tasks_blocked()
+        budget.observe(limit=7, remaining=4, reset=1000)  # four left, four kept
+        await anyio.wait_all_tasks_blocked()
+        assert (await budget.report()).waiting[STREAM] == 1
+        budget.observe(limit=5, remaining=4, reset=1000)  # four left, three kept
+    assert anyio.current_time() == began
+
+
 # The report
 
 
