@@ -560,6 +560,7 @@ async def test_light(session: Session, bit: RunningBit) -> None:
     assert await bit.see(lambda bit: bit.light) == Light("green", "hold")
 
 
+@pytest.mark.both_feeds
 async def test_inputs(running_cloud: RunningCloud, session: Session) -> None:
     bit = await running_cloud.add_device(BIT, input_interval_ms=SLOWEST)
     for stream in (session.inputs(BIT), CloudBit(session, BIT).inputs()):
@@ -580,6 +581,7 @@ async def test_inputs(running_cloud: RunningCloud, session: Session) -> None:
         assert events.skipped == 0
 
 
+@pytest.mark.both_feeds
 @pytest.mark.usefixtures("bit")
 async def test_read(running_cloud: RunningCloud, session: Session) -> None:
     first = await session.read(BIT)
@@ -589,6 +591,7 @@ async def test_read(running_cloud: RunningCloud, session: Session) -> None:
     await running_cloud.until_streams(0)
 
 
+@pytest.mark.both_feeds
 async def test_subscribing_makes_a_bit_follow_and_unsubscribing_ends_it(
     running_cloud: RunningCloud, session: Session
 ) -> None:
@@ -648,6 +651,7 @@ async def test_ping_needs_no_known_token(running_cloud: RunningCloud, session: S
         await stranger.ping()
 
 
+@pytest.mark.both_feeds
 @pytest.mark.requirement("R5.paid")
 async def test_each_call_is_one_request(running_cloud: RunningCloud) -> None:
     await running_cloud.add_device(BIT, input_interval_ms=200)

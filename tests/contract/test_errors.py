@@ -202,6 +202,7 @@ async def every_way(session: Session) -> list[APIError]:
     return [await refused(call(session)) for call in EVERY_WAY]
 
 
+@pytest.mark.both_feeds
 async def test_an_unknown_token(running_cloud: RunningCloud) -> None:
     await running_cloud.add_device(BIT)
     async with Session("0" * 64, base_url=running_cloud.url) as session:
@@ -230,6 +231,7 @@ SCOPES: list[tuple[str, Call]] = [
 ]
 
 
+@pytest.mark.both_feeds
 @pytest.mark.parametrize(("scope", "call"), SCOPES)
 async def test_a_scope_that_is_too_small(running_cloud: RunningCloud, scope: str, call: Call) -> None:
     bit = await running_cloud.add_device(BIT, label="theirs")

@@ -69,6 +69,7 @@ async def answer(exchange: Exchange) -> None:
         await exchange.answer(200, [])
 
 
+@pytest.mark.both_feeds
 async def test_every_request_is_told_with_its_outcome() -> None:
     hooks = RecordingHooks()
     async with raw_server(answer) as server:
@@ -91,6 +92,7 @@ async def test_every_request_is_told_with_its_outcome() -> None:
     assert all(request.seconds >= 0 for request in hooks.requests)
 
 
+@pytest.mark.both_feeds
 async def test_states_and_drops_are_told() -> None:
     hooks = RecordingHooks()
     async with raw_server(answer) as server, session_for(server, hooks=hooks) as session:
@@ -118,6 +120,7 @@ async def test_a_wait_for_the_budget_is_told() -> None:
     assert 0 < seconds < 5
 
 
+@pytest.mark.both_feeds
 async def test_a_hook_that_raises_does_no_harm_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     async with raw_server(answer) as server, session_for(server, hooks=BrokenHooks()) as session:
         await session.devices()
@@ -129,6 +132,7 @@ async def test_a_hook_that_raises_does_no_harm_and_is_told_once(caplog: pytest.L
     assert sum("stream_changed" in message for message in told) == 1
 
 
+@pytest.mark.both_feeds
 async def test_what_happens_can_be_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "littlebits_async.hooks")
     async with raw_server(answer) as server, session_for(server, hooks=LoggingHooks()) as session:
@@ -164,6 +168,7 @@ async def test_the_servers_count_corrects_the_budget() -> None:
 # Diagnostics
 
 
+@pytest.mark.both_feeds
 async def test_diagnostics_can_be_pasted_into_a_bug_report() -> None:
     handler = script(others=[events(1, 2, then=end), events(3)])
     async with raw_server(handler) as server, session_for(server) as session:
@@ -193,6 +198,7 @@ async def test_diagnostics_can_be_pasted_into_a_bug_report() -> None:
     ]
 
 
+@pytest.mark.both_feeds
 @pytest.mark.requirement("W9")
 async def test_a_consumer_that_lags_is_named_in_one_warning(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
@@ -216,6 +222,7 @@ async def test_a_consumer_that_lags_is_named_in_one_warning(
             assert reactor.status("a").state is StreamState.LIVE  # held back is not silent
 
 
+@pytest.mark.both_feeds
 async def test_a_consumer_that_keeps_up_is_not_warned_of(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

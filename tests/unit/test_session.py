@@ -262,6 +262,7 @@ async def test_an_endless_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> 
         await server.until_connections(0)
 
 
+@pytest.mark.both_feeds
 async def test_an_argument_that_no_request_can_carry_costs_nothing() -> None:
     async with raw_server(reply(200, {})) as server:
         budget = RecordingBudget()
@@ -449,6 +450,7 @@ async def test_a_session_reports_its_budget() -> None:
 # Life
 
 
+@pytest.mark.both_feeds
 async def test_a_closed_session_says_so() -> None:
     async with raw_server(reply(200, [])) as server:
         session = session_for(server)
@@ -474,6 +476,7 @@ async def test_an_error_in_the_body_comes_out_as_itself() -> None:
         await server.until_connections(0)
 
 
+@pytest.mark.both_feeds
 async def test_calls_reuse_a_connection() -> None:
     async with raw_server(reply(200, [])) as server, session_for(server) as session:
         for _ in range(5):
@@ -500,6 +503,7 @@ async def end(exchange: Exchange) -> None:
     await exchange.end_stream()
 
 
+@pytest.mark.both_feeds
 async def test_inputs_yields_events_until_the_server_ends_the_stream() -> None:
     handler = streaming(event_bytes(61, 1), b"\n", event_bytes(62, 2), then=end)
     budget = RecordingBudget()
@@ -516,6 +520,7 @@ async def test_inputs_yields_events_until_the_server_ends_the_stream() -> None:
     assert server.requests[0].headers["accept-encoding"] == "identity"
 
 
+@pytest.mark.both_feeds
 @pytest.mark.requirement("R8.goes-on", "R8.counted")
 async def test_a_bad_event_is_skipped_and_counted() -> None:
     bad = [b"data:{broken\n\n", b'data:{"type":"input","percent":1}\n\n', b"data:" + b"x" * 70_000 + b"\n\n"]
@@ -526,6 +531,7 @@ async def test_a_bad_event_is_skipped_and_counted() -> None:
             assert events.skipped == 3
 
 
+@pytest.mark.both_feeds
 @pytest.mark.requirement("R7.closed")
 async def test_leaving_a_stream_closes_its_connection_at_once() -> None:
     handler = streaming(*(event_bytes(n, n) for n in range(50)))
@@ -536,6 +542,7 @@ async def test_leaving_a_stream_closes_its_connection_at_once() -> None:
         await server.until_connections(0)
 
 
+@pytest.mark.both_feeds
 async def test_silence_is_a_stall() -> None:
     async with raw_server(streaming(event_bytes(1, 1))) as server, session_for(server) as session:
         async with session.inputs("00e040000001", stall_after=0.05) as events:
@@ -547,6 +554,7 @@ async def test_silence_is_a_stall() -> None:
         await server.until_connections(0)
 
 
+@pytest.mark.both_feeds
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
@@ -568,6 +576,7 @@ async def test_what_is_no_event_stream_is_an_error_on_entering(
         await server.until_connections(0)
 
 
+@pytest.mark.both_feeds
 async def test_a_stream_that_does_not_open_in_time_is_a_timeout() -> None:
     async with raw_server(say_nothing) as server, session_for(server, timeout=0.1) as session:
         with pytest.raises(RequestTimeoutError):
@@ -576,6 +585,7 @@ async def test_a_stream_that_does_not_open_in_time_is_a_timeout() -> None:
         await server.until_connections(0)
 
 
+@pytest.mark.both_feeds
 async def test_two_consumers_of_one_stream_are_one_too_many() -> None:
     async with raw_server(streaming()) as server, session_for(server) as session:
         async with session.inputs("00e040000001") as events, anyio.create_task_group() as group:
@@ -591,6 +601,7 @@ async def test_two_consumers_of_one_stream_are_one_too_many() -> None:
             await events.aclose()
 
 
+@pytest.mark.both_feeds
 @pytest.mark.requirement("R7.closed")
 async def test_closing_the_session_ends_its_streams() -> None:
     async with raw_server(streaming()) as server, session_for(server) as session:
@@ -612,6 +623,7 @@ async def test_a_stream_must_be_entered_first() -> None:
             await anext(session.inputs("00e040000001"))
 
 
+@pytest.mark.both_feeds
 async def test_read_takes_the_first_event_and_closes() -> None:
     budget = RecordingBudget()
     handler = streaming(b"\n", event_bytes(42, 7), event_bytes(43, 8))
@@ -622,6 +634,7 @@ async def test_read_takes_the_first_event_and_closes() -> None:
     assert budget.asked == [(Priority.COMMAND, "read")]
 
 
+@pytest.mark.both_feeds
 async def test_read_of_a_silent_bit_says_that_it_may_be_off_line() -> None:
     async with raw_server(streaming(b"\n")) as server, session_for(server) as session:
         with pytest.raises(StreamStalledError, match="off line"):
@@ -630,6 +643,7 @@ async def test_read_of_a_silent_bit_says_that_it_may_be_off_line() -> None:
     assert len(server.requests) == 1
 
 
+@pytest.mark.both_feeds
 @pytest.mark.requirement("R7.cancelled")
 async def test_a_cancelled_stream_leaves_no_connection() -> None:
     async with raw_server(streaming(event_bytes(1, 1))) as server, session_for(server) as session:
