@@ -78,9 +78,8 @@ class Link:
                 while True:
                     if self._interruption is not None:  # it may also have come between two steps
                         command = self._interrupted(self._interruption)
-                    with anyio.CancelScope() as activity:
-                        self._activity = activity
-                        while self._interruption is None and not activity.cancel_called:
+                    with anyio.CancelScope() as self._activity:
+                        while self._interruption is None:
                             command = await self._carry_out(command)
                         continue
                     if self._interruption is None:

@@ -8,11 +8,11 @@ from typing import Final, Protocol
 
 import anyio
 import httpx
-import sniffio
 from msgspec import Struct
 
 from .._tasks import run_to_end
 from ._discretion import bare, credentials
+from ._library import forget_library, tell_library
 
 __all__ = ["ACCEPTED_ENCODING", "TAKE_OVER", "Body", "ByteStream", "End", "body_of"]
 
@@ -97,6 +97,7 @@ class ByteStream:
             httpx.HTTPError: The connection broke, or the body's framing or encoding is corrupt or cut short.
         """
         self._reading = True
+        library = tell_library()
         try:
             async for chunk in self._chunks:
                 if self.is_closed:  # by another task, just as this came
@@ -109,29 +110,25 @@ class ByteStream:
                 self._decoder.finish()
             return b""
         finally:
+            forget_library(library)
             self._reading = False
 
     async def pump(self, take: Callable[[bytes], bool]) -> End | None:
         """Have ``take`` called with the bytes of each read, until it answers False; see `Body`."""
         handled = sys.exception()
-        # httpcore and anyio ask three times for each read; the answer that stands ready costs a fifth.
-        library = sniffio.current_async_library_cvar.set(sniffio.current_async_library())
-        try:
-            while not self.is_closed:
-                ours = credentials.set(self._credentials)
-                try:
-                    data = await self.receive()
-                except (httpx.HTTPError, httpx.StreamError, ssl.SSLError) as exc:
-                    return End(bare(exc, handled))
-                finally:
-                    credentials.reset(ours)
-                if not data:
-                    break
-                if not take(data):
-                    return None
-            return End(None)
-        finally:
-            sniffio.current_async_library_cvar.reset(library)
+        while not self.is_closed:
+            ours = credentials.set(self._credentials)
+            try:
+                data = await self.receive()
+            except (httpx.HTTPError, httpx.StreamError, ssl.SSLError) as exc:
+                return End(bare(exc, handled))
+            finally:
+                credentials.reset(ours)
+            if not data:
+                break
+            if not take(data):
+                return None
+        return End(None)
 
     async def aclose(self) -> None:
         """Close the connection; whoever cancels, it is closed when this returns."""

@@ -8,7 +8,6 @@ from typing import Any, Final, Literal, TypeVar
 
 import anyio
 import httpx
-import sniffio
 
 from .._tasks import run_in_child, run_to_end
 from .._tracebacks import clear_locals
@@ -36,8 +35,6 @@ _MAX_ANSWER: Final = 16 * 2**20
 _MAX_ERROR: Final = 64 * 2**10
 _PATIENCE: Final = 2.0
 """Seconds for the body of an error, whose status is known already."""
-_BOUNDED: Final[dict[str, float | None]] = {}
-"""httpx's limits of phases, none, where the whole is bounded: each would be a timer of its own."""
 _HANDSHAKE_FAILED: Final = ("start_tls.failed", "setup_socks5_connection.failed")
 
 T = TypeVar("T")
@@ -98,8 +95,10 @@ class Client:
             )
             self.transport = type(transport).__name__
             self._first_phase: Phase = "pool"
+            self._is_own = True
         else:
             self.transport = type(transport).__name__
+            self._is_own = False
             transport = OwnTransport(transport)
             # A transport that does not tell how far it got may have sent everything.
             self._first_phase = "receive"
@@ -150,7 +149,7 @@ class Client:
 
         async def work() -> T:
             with anyio.fail_after(self._total):
-                request = self._build(call, progress, {} if self._total is None else {"timeout": _BOUNDED})
+                request = self._build(call, progress, {"timeout": self._phase_limits()})
                 response = await self._http.send(request, stream=True)
                 await _tell(heard, response)
                 if response.is_success:
@@ -180,10 +179,14 @@ class Client:
         opened: list[Body] = []
 
         async def work() -> None:
-            request = self._build(call, progress, {STREAM: True, "timeout": self._stream_limits()})
+            limits = self._phase_limits()
+            request = self._build(call, progress, {STREAM: True, "timeout": limits})
             request.headers["Accept-Encoding"] = "identity"
             with anyio.fail_after(self._opening_limit()):
                 response = await self._http.send(request, stream=True)
+                # Silence on an open stream is judged by its reader, not by a timeout of each read: httpcore looks here
+                # once more before it reads the body.
+                limits["read"] = None
                 await _tell(heard, response)
                 if _is_event_stream(response):
                     opened.append(body_of(response))
@@ -227,8 +230,6 @@ class Client:
 
         async def attempt() -> T:
             handled = sys.exception()
-            # httpcore asks at each lock; in this task the answer stands ready, at a fifth of the cost.
-            sniffio.current_async_library_cvar.set(sniffio.current_async_library())
             if self._closed:  # before this task had its turn
                 raise self._was_closed(call)
             with anyio.CancelScope() as scope:
@@ -268,11 +269,10 @@ class Client:
         request.stream = _Body(request.content)
         return request
 
-    def _stream_limits(self) -> dict[str, float | None]:
-        if self._total is not None:
-            return _BOUNDED
-        # Silence on an open stream is judged by its reader, not by a timeout of each read.
-        return {**self._limits.as_dict(), "read": None}
+    def _phase_limits(self) -> dict[str, float | None]:
+        if self._total is not None and self._is_own:
+            return {}  # the whole is bounded, and its phases with it: each would be a timer of its own
+        return self._limits.as_dict()
 
     def _opening_limit(self) -> float | None:
         if self._total is not None:

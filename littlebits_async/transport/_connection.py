@@ -219,7 +219,10 @@ class Connection(asyncio.BufferedProtocol, httpcore.AsyncNetworkStream):
     ) -> httpcore.AsyncNetworkStream:
         """Speak TLS from now on."""
         key = (ssl_context, server_hostname or "")
-        self._tls = tls = Tls(ssl_context, key[1], self._shared.sessions.get(key))
+        try:
+            self._tls = tls = Tls(ssl_context, key[1], self._shared.sessions.get(key))
+        except ssl.SSLError as exc:  # settings that no client can have
+            raise httpcore.ConnectError(exc) from exc
         early, self._held = self._held, b""  # never to be taken for what the server says under TLS
         tls.take(early)
         try:

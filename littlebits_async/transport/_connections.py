@@ -8,6 +8,7 @@ response: one whose bytes are pushed where that is possible, and else a transpor
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.request import getproxies, proxy_bypass
 
@@ -18,6 +19,7 @@ import httpx
 import sniffio
 
 from .._tasks import run_to_end
+from ._library import forget_library, tell_library
 
 if TYPE_CHECKING:
     from ._network import Network
@@ -30,8 +32,6 @@ STREAM: Final = "littlebits_async.stream"
 _AT_ONCE: Final = 100
 # Not bounded by httpcore: who is cancelled in its line just when served takes the connection along, for good.
 _CALLS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=2.0)
-_UNTOUCHED: Final = httpx.AsyncHTTPTransport.handle_async_request
-"""What mocks and instruments put something else in place of; then streams go through that, as calls do."""
 _PORTS: Final = {"http": 80, "https": 443}
 _ONE: Final = httpx.Limits(max_connections=1, max_keepalive_connections=0)
 
@@ -84,12 +84,15 @@ class SessionTransport(httpx.AsyncBaseTransport):
         self._http2 = http2
         self._pool: httpx.AsyncHTTPTransport | None = None
         self._network: Network | None = None
+        # httpx loads it when it is needed, which takes a tenth of a second: that is no part of the first call's time.
+        import_module("httpcore")
         self._slots = anyio.Semaphore(_AT_ONCE, max_value=_AT_ONCE, fast_acquire=True)
         self._starting = anyio.Lock()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request over the pool, or over a connection of its own where it asks for one."""
         context = self._ssl_context or await self._load_context()
+        library = tell_library()
         try:
             if request.extensions.get(STREAM):
                 return await self._open_stream(request, context)
@@ -100,6 +103,8 @@ class SessionTransport(httpx.AsyncBaseTransport):
             return await self._send(request, self._pool)
         except UnicodeError as exc:  # a name with a label that is empty, or longer than 63
             raise httpx.ConnectError("Name or service not known", request=request) from exc
+        finally:
+            forget_library(library)
 
     async def aclose(self) -> None:
         """Close the pool; a stream is closed with its response."""
@@ -132,7 +137,7 @@ class SessionTransport(httpx.AsyncBaseTransport):
         return _with_body(response, lambda body: _SlotStream(body, self._slots))
 
     async def _open_stream(self, request: httpx.Request, context: ssl.SSLContext) -> httpx.Response:
-        if self._proxy is None and can_push() and httpx.AsyncHTTPTransport.handle_async_request is _UNTOUCHED:
+        if self._proxy is None and can_push():
             # They load httpcore, which httpx too loads when needed.
             from ._network import Network  # noqa: PLC0415
             from ._push import is_mocked, open_stream  # noqa: PLC0415

@@ -26,9 +26,15 @@ _PORTS: Final = {b"http": 80, b"https": 443}
 
 
 def is_mocked() -> bool:
-    """Whether a mock, or an instrument, stands in for httpcore's connections, so that streams must go through those."""
-    handle = httpcore.AsyncHTTPConnection.handle_async_request
-    return not handle.__module__.startswith("httpcore.") or hasattr(handle, "__wrapped__")
+    """Whether a mock or an instrument stands where requests pass, so that streams must pass there, as calls do."""
+    return any(
+        handle.__module__.partition(".")[0] not in ("httpcore", "httpx") or hasattr(handle, "__wrapped__")
+        for handle in (
+            httpx.AsyncHTTPTransport.handle_async_request,
+            httpcore.AsyncConnectionPool.handle_async_request,
+            httpcore.AsyncHTTPConnection.handle_async_request,
+        )
+    )
 
 
 async def open_stream(request: httpx.Request, *, context: ssl.SSLContext, network: Network) -> httpx.Response:
@@ -67,8 +73,12 @@ async def _connect(request: httpx.Request, context: ssl.SSLContext, network: Net
     limit: float | None = request.extensions.get("timeout", {}).get("connect")
     connection = await network.connect(host, request.url.port or _PORTS[request.url.raw_scheme], timeout=limit)
     if request.url.raw_scheme == b"https":
-        context.set_alpn_protocols(["http/1.1"])  # the pool, whose context it is too, may have named others
-        await connection.start_tls(context, host, limit)
+        try:
+            context.set_alpn_protocols(["http/1.1"])  # the pool, whose context it is too, may have named others
+            await connection.start_tls(context, request.extensions.get("sni_hostname") or host, limit)
+        except BaseException:
+            connection.close()
+            raise
     return connection
 
 

@@ -1,0 +1,21 @@
+"""Which event loop this is, told to those who ask often.
+
+httpcore and anyio ask sniffio at each lock and each read, twenty times for a call; an answer that stands ready in the
+context costs a fifth. It must not outlast the work: a copy of the context may be taken to another thread.
+"""
+
+from contextvars import Token
+
+import sniffio
+
+__all__ = ["forget_library", "tell_library"]
+
+
+def tell_library() -> Token[str | None]:
+    """Have the answer stand ready; `forget_library` must follow."""
+    return sniffio.current_async_library_cvar.set(sniffio.current_async_library())
+
+
+def forget_library(told: Token[str | None]) -> None:
+    """Have sniffio find out for itself again."""
+    sniffio.current_async_library_cvar.reset(told)
