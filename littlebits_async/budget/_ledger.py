@@ -2,13 +2,12 @@
 
 A plain bucket of capacity L that refills at L an hour grants 2 L in its first hour. This one logs when each token that
 is out comes back, so that each comes back exactly one span after it was spent, and no window of a span holds more than
-L. The log has at most L entries: 14 KiB of times for 1800, and as much again to say who spent them.
+L. The log has at most L entries: some 70 KiB for 1800.
 
 Times are seconds of one clock that never goes back, and are passed in as ``now``.
 """
 
 import math
-from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from itertools import pairwise
@@ -27,10 +26,6 @@ _PASSES: Final = 9
 """How many may go ahead of a lower class that waits, so that it gets each tenth token at the least."""
 
 _SLICES: Final = 12
-
-
-def _times() -> "array[float]":
-    return array("d")
 
 
 @define(eq=False)
@@ -60,7 +55,7 @@ class Ledger:
     hold_until: float = -math.inf
     waiting: list[int] = field(factory=lambda: [0] * len(Priority))
     # Three columns of one log, ordered by the first: when a token is back, whose it is, and the spender's label.
-    _dues: "array[float]" = field(factory=_times)
+    _dues: list[float] = field(factory=list[float])
     _ranks: bytearray = field(factory=bytearray)
     _labels: list[str] = field(factory=list[str])
     _command_passes: int = 0
@@ -186,7 +181,7 @@ class Ledger:
         if surplus > 0:
             due = now + min(reset, self.span)
             at = bisect_right(self._dues, due)
-            self._dues[at:at] = array("d", [due]) * surplus
+            self._dues[at:at] = [due] * surplus
             self._ranks[at:at] = bytes([_ELSEWHERE]) * surplus
             self._labels[at:at] = [""] * surplus
 

@@ -157,9 +157,10 @@ class Queue:
 
 
 # A Struct, as in sse: built in a third of the time, and one is built for each request.
-class Spent(Struct, Grant, eq=False):
+class Spent(Struct, Grant, eq=False, gc=False):
     """A token that is out; settled when it has no `_queue` any more."""
 
+    # It is part of no cycle, so garbage collection need not know of it.
     _queue: Queue | None
     _due: float
     _priority: Priority

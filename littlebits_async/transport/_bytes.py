@@ -144,9 +144,13 @@ class ByteStream:
                 await self._close()
 
     async def _close(self) -> None:
-        if not (self._reading or self._ended):
-            await self._unwind()
-        await self._response.aclose()
+        library = tell_library()
+        try:
+            if not (self._reading or self._ended):
+                await self._unwind()
+            await self._response.aclose()
+        finally:
+            forget_library(library)
 
     async def _unwind(self) -> None:
         # httpx and httpcore read through a chain of async generators. One left suspended is a ResourceWarning on trio,
