@@ -18,7 +18,15 @@ from ._text import one_line
 
 __all__ = ["CommandError", "ExitCode", "explain", "unwrap"]
 
-_EXTRAS = {"limits": "server", "platformdirs": "cli", "rich": "cli", "starlette": "server", "uvicorn": "server"}
+_EXTRAS = {
+    "fastapi": "dashboard",
+    "limits": "server",
+    "nicegui": "dashboard",
+    "platformdirs": "cli",
+    "rich": "cli",
+    "starlette": "server",
+    "uvicorn": "server",
+}
 
 
 class ExitCode(IntEnum):
@@ -72,7 +80,12 @@ def explain(error: BaseException) -> tuple[ExitCode, str]:
             code, hint = ExitCode.USAGE, f'pip install "littlebits-async[{extra}]"'
         case _:
             code, hint = next((code, hint) for kind, code, hint in _MEANINGS if isinstance(error, kind))
-    text = f"{type(error).__name__}: {error}" if code is ExitCode.BUG else str(error) or type(error).__name__
+    if code is ExitCode.BUG:
+        text = f"{type(error).__name__}: {error}"
+    elif isinstance(error, OSError) and error.strerror:  # its own text begins with a number
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    else:
+        text = str(error) or type(error).__name__
     return code, one_line(f"{text} ({hint})" if hint else text)
 
 

@@ -8,17 +8,24 @@ from collections.abc import Sequence
 from ._app import app
 from ._errors import ExitCode, explain, unwrap
 from ._logs import log_plainly
+from ._output import complain
 
 __all__ = ["run"]
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command that `arguments` name, and return its exit code."""
-    if (reconfigure := getattr(sys.stdout, "reconfigure", None)) is not None:
-        reconfigure(errors="backslashreplace")  # a label may hold what the terminal's encoding cannot
+    # A label may hold what the terminal's encoding cannot, and a file what it does not.
+    for stream, errors in ((sys.stdin, "replace"), (sys.stdout, "backslashreplace")):
+        if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
+            reconfigure(errors=errors)
     log_plainly()
     try:
         return int(app(arguments) or ExitCode.DONE)
+    except SystemExit as exc:
+        if isinstance(exc.__context__, BrokenPipeError):  # rich prints the help, and makes an exit of it
+            return ExitCode.DONE
+        raise
     except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001 - the one place
         return _fail(unwrap(exc))
 
@@ -33,5 +40,5 @@ def _fail(error: BaseException) -> ExitCode:
         return code  # who pressed Ctrl-C knows
     if code is ExitCode.BUG and sys.flags.dev_mode:
         traceback.print_exception(error)
-    sys.stderr.write(f"littlebits: {line}\n")
+    complain(line)
     return code

@@ -11,6 +11,8 @@ import anyio
 import anyio.abc
 from attrs import define, field
 
+from ._errors import CommandError, ExitCode
+
 __all__ = ["Loopback", "loopback"]
 
 _PATH: Final = "/callback"
@@ -70,9 +72,13 @@ async def loopback(port: int) -> AsyncGenerator[Loopback, None]:
         port: The port; 0 is any that is free.
 
     Raises:
-        OSError: It is taken.
+        CommandError: It is taken, or not ours to take.
     """
-    async with await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port) as listener:
+    try:
+        listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port)
+    except OSError as exc:
+        raise CommandError(f"cannot listen at port {port}: {exc.strerror or exc}", ExitCode.UNREACHABLE) from exc
+    async with listener:
         yield Loopback(listener)
 
 

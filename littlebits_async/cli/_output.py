@@ -1,8 +1,9 @@
-"""What commands print: lines for people, or with ``--json`` one JSON object a line."""
+"""What commands print: lines for people, or with ``--json`` one JSON object a line; and what they complain of."""
 
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated
 
 from attrs import frozen
@@ -10,7 +11,7 @@ from cyclopts import Parameter
 
 from ._text import printable
 
-__all__ = ["JsonLines", "Printer"]
+__all__ = ["JsonLines", "Printer", "complain"]
 
 JsonLines = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
 """The option that everything has that prints."""
@@ -44,3 +45,10 @@ class Printer:
     def _write(line: str) -> None:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
+
+
+def complain(text: str) -> None:
+    """Print a line of ours to standard error; where nobody reads that any more, the work goes on."""
+    with suppress(OSError):
+        sys.stderr.write(f"littlebits: {printable(text)}\n")
+        sys.stderr.flush()

@@ -14,10 +14,9 @@ from ._logs import LogLevel, log_structured
 from ._open_files import allow_many_open_files
 from ._output import JsonLines, Printer
 from ._tls import tls_context
+from ._values import Percent
 
 __all__ = ["serve"]
-
-Percent = Annotated[float, Parameter(validator=Number(gte=0, lte=100))]
 
 _BAND: Final = 2.0
 """Percent between active and idle, in which neither is left."""
@@ -38,11 +37,12 @@ async def serve(
     log_level: LogLevel = "warning",
     json: JsonLines = False,
 ) -> None:
-    """Run a littleBits cloud on this machine, until Ctrl-C or SIGTERM.
+    """Run a littleBits cloud on this machine.
 
-    Prints, a line each: `url …`, `token …` (it may read, write and administer), and `device <id> <label>` for each
-    simulated bit. A database that has tokens gets no other one: `littlebits tokens create` makes one. All else goes to
-    standard error. `GET /health` answers 200 while the cloud can keep what it is told.
+    It runs until Ctrl-C or SIGTERM. Prints, a line each: `url …`, `token …` (it may read, write and administer), and
+    `device <id> <label>` for each simulated bit. A database that has tokens gets no other one: `littlebits tokens
+    create` makes one. All else goes to standard error. `GET /health` answers 200 while the cloud can keep what it is
+    told.
 
     For example:
 

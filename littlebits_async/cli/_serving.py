@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..localcloud import LocalCloud, StorageError
 from ._errors import CommandError, ExitCode
-from ._output import Printer
+from ._output import Printer, complain
 from ._simulation import add_bits
 
 __all__ = ["run_cloud"]
@@ -42,6 +42,9 @@ async def _introduce(cloud: LocalCloud, say: Printer, db: Path | None, simulate:
     for bit in bits:
         say({"device": {"id": bit.id, "label": bit.label}}, f"device {bit.id} {bit.label}")
     if token is None:
-        sys.stderr.write(f"littlebits: the database has tokens; `littlebits tokens create --db {db}` makes another\n")
+        complain(f"the database has tokens; `littlebits tokens create --db {db}` makes another")
     elif not say.as_json and sys.stderr.isatty():
-        sys.stderr.write("name url and token in LITTLEBITS_BASE_URL and LITTLEBITS_TOKEN; Ctrl-C ends it\n")
+        sys.stderr.write(
+            f"in another terminal: `littlebits login --with-token --base-url {cloud.url}` asks for the token,"
+            " and `littlebits watch` works from then on; Ctrl-C ends this\n"
+        )

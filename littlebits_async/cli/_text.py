@@ -1,6 +1,6 @@
 """Words and numbers for people."""
 
-__all__ = ["duration", "one_line", "percent", "printable", "volts"]
+__all__ = ["counted", "duration", "one_line", "percent", "printable", "volts"]
 
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
@@ -15,6 +15,11 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """Join lines, and take out what is not printable."""
     return printable(" ".join(text.split()))
+
+
+def counted(number: int, thing: str) -> str:
+    """Say how many of a thing there are."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def percent(value: float | None) -> str:

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
-from cyclopts import App, Parameter
+from cyclopts import App, Group, Parameter
 from cyclopts.types import ResolvedExistingFile, ResolvedPath
 from cyclopts.validators import Number
 
@@ -31,6 +31,7 @@ tokens: Final = App(
     - `littlebits tokens create --db cloud.db --scopes read --label dashboard`
     - `littlebits tokens list --db cloud.db`
     """,
+    group_commands=Group("Commands"),
 )
 
 

@@ -1,20 +1,15 @@
 """`littlebits demo`, as people and scripts run it."""
 
-import asyncio
-import fcntl
 import json
-import os
-import pty
 import re
 import signal
-import struct
 import subprocess
 import sys
-import termios
 
 import pytest
 
 from tests.support.command import PATIENCE, command, run
+from tests.support.terminal import run_in_terminal
 
 pytestmark = pytest.mark.asyncio
 
@@ -104,36 +99,11 @@ async def test_options_come_from_the_environment() -> None:
 
 
 async def test_in_a_terminal_a_table_lives_on_a_screen_of_its_own() -> None:
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
-    environment = {**os.environ, "TERM": "xterm-256color"}
-    demo = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "error", "-m", "littlebits_async", "demo", "--seconds", "1.5"),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env=environment,
-    )
-    os.close(theirs)
-    async with asyncio.timeout(PATIENCE):
-        seen = await asyncio.to_thread(read_all, ours)
-        assert await demo.wait() == 0
-    during, left = seen.split("\x1b[?1049l")
+    shown = await run_in_terminal("demo", "--seconds", "1.5", columns=100)
+    assert shown.code == 0
+    during, left = shown.raw.split("\x1b[?1049l")
     assert during.startswith("\x1b[?1049h")
     assert during.count("littlebits demo") >= 4  # drawn anew four times a second
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", left)
     assert all(device_id in plain for device_id in IDS)
     assert re.search(FOLLOWED, plain)
-
-
-def read_all(terminal: int) -> str:
-    """Read what was written to a terminal until nobody has it open."""
-    chunks: list[bytes] = []
-    try:
-        while chunk := os.read(terminal, 65536):
-            chunks.append(chunk)
-    except OSError:
-        pass  # how Linux says that the other side is closed
-    finally:
-        os.close(terminal)
-    return b"".join(chunks).decode()

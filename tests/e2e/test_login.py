@@ -14,6 +14,7 @@ import pytest
 from littlebits_async import OAuthError
 from littlebits_async.cli import _account
 from littlebits_async.cli._loopback import loopback
+from littlebits_async.testing import RunningCloud
 from tests.support.command import Command, command, run
 from tests.support.local_cloud import free_port
 from tests.support.oauth_server import OAuthServer, oauth_server
@@ -49,8 +50,8 @@ async def test_what_the_user_allows_is_kept_for_the_commands_that_follow(
         assert (done.code, done.errors) == (0, "")
         assert done.output == f"logged in at {oauth.server.url} to read and write\n"
         files = found_in(tmp_path)
-        assert sorted(files) == ["login.json", "token.json"]
-        assert stat.S_IMODE(files["token.json"].stat().st_mode) == 0o600
+        assert sorted(files) == ["cloud.json", "login.json", "token.json"]
+        assert {stat.S_IMODE(path.stat().st_mode) for path in files.values()} == {0o600}
         assert stat.S_IMODE(files["token.json"].parent.stat().st_mode) == 0o700
 
         monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
@@ -222,3 +223,25 @@ async def test_what_is_left_of_a_login_without_its_token_is_no_login(
     assert account.auth() is None
     with pytest.raises(OAuthError, match="littlebits login"):
         await auth.token()
+
+
+@pytest.mark.asyncio
+async def test_a_port_that_is_taken_is_a_line_before_anybody_is_asked(tmp_path: Path) -> None:
+    async with loopback(0) as listener, oauth_server() as oauth:
+        port = listener.url.split(":")[2].partition("/")[0]
+        async with logging_in(oauth, tmp_path, "--port", port) as login:
+            done = await login.result()
+    assert (done.code, done.output) == (3, "")
+    assert done.errors == f"littlebits: cannot listen at port {port}: Address already in use\n"
+
+
+@pytest.mark.asyncio
+async def test_a_token_that_is_no_text_is_a_line(running_cloud: RunningCloud, tmp_path: Path) -> None:
+    variables = {"XDG_CONFIG_HOME": str(tmp_path), "PYTHONIOENCODING": "utf-8:strict"}
+    async with command("login", "--with-token", "--base-url", running_cloud.url, **variables) as login:
+        assert login.process.stdin is not None
+        login.process.stdin.write(b"\xff\n")
+        login.process.stdin.close()
+        done = await login.result()
+    assert (done.code, done.output) == (2, "")
+    assert done.errors == "littlebits: the access token holds blanks, control or non-ASCII characters\n"

@@ -50,7 +50,7 @@ async def until_recorded(path: Path, number: int) -> None:
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 async def test_it_records_until_it_is_told_to_stop(served: Served, path: Path, sent: signal.Signals) -> None:
     async with command("record", "--to", str(path), **served.environment) as recording:
-        assert await recording.line() == f"recording 2 devices to {path}"
+        assert await recording.line() == f"recording 2 cloudBits to {path}"
         await until_recorded(path, 6)
         done = await recording.result(sent)
     events = list(recorded(path))
@@ -63,7 +63,7 @@ async def test_what_was_recorded_survives_a_kill_and_is_gone_on_with(served: Ser
     events: list[InputEvent] = []
     for number in (4, 8):
         async with command("record", "--to", str(path), **served.environment) as recording:
-            await recording.until("recording 2 devices")
+            await recording.until("recording 2 cloudBits")
             await until_recorded(path, number)
             await recording.result(signal.SIGKILL)
         found = list(recorded(path))
@@ -113,14 +113,27 @@ async def test_a_file_that_cannot_be_made_is_told_by_its_name(served: Served, tm
     path = tmp_path / "no" / "run.jsonl"
     done = await run("record", "--to", str(path), **served.environment)
     assert done.output == ""
-    assert done.errors.endswith(f"No such file or directory: '{path}'\n")
+    assert done.errors == f"littlebits: {path}: No such file or directory\n"
 
 
-async def test_a_refused_token_is_told(served: Served, tmp_path: Path) -> None:
-    environment = served.environment | {"LITTLEBITS_TOKEN": "nobody's"}
-    done = await run("record", "a", "--to", str(tmp_path / "run.csv"), **environment)
-    assert done.code == 1
-    assert "LITTLEBITS_TOKEN" in done.errors
+async def test_what_ends_it_is_told_once_and_the_rest_as_it_comes(served: Served, tmp_path: Path) -> None:
+    nowhere, refused = "00e04000000f", served.environment | {"LITTLEBITS_TOKEN": "nobody's"}
+    bit = (await served.cloud.add_device("00e040000001")).id
+    path = tmp_path / "run.csv"
+    recording = ("record", "--to", str(path))
+    done = await run(*recording, nowhere, **served.environment)
+    assert (done.code, done.output) == (1, f"recording 1 cloudBit to {path}\n")
+    assert done.errors.count("\n") == done.errors.count("404 ") == 1
+    done = await run(*recording, bit, nowhere, **refused)
+    assert done.code == done.errors.count("\n") == 1
+    assert "is LITTLEBITS_TOKEN a token of this cloud?" in done.errors
+    assert not path.exists()
+    async with command(*recording, bit, nowhere, **served.environment) as running:
+        assert running.process.stderr is not None
+        told = (await running.process.stderr.readline()).decode()
+        assert told.startswith(f"littlebits: device {nowhere}: failed: ")
+        done = await running.result(signal.SIGINT)
+    assert (done.code, done.errors) == (0, "")
 
 
 def write(path: Path, *events: InputEvent) -> None:

@@ -57,6 +57,7 @@ async def command(*arguments: str, **environment: str) -> AsyncGenerator[Command
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LITTLEBITS_")}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-W", "error", "-m", "littlebits_async", *arguments),
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=kept | environment,

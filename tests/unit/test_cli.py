@@ -78,8 +78,14 @@ def test_ctrl_c_while_modules_are_loaded_is_a_code_alone() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-@pytest.mark.parametrize(("arguments", "code"), [("demo --devices 2 --seconds 1 --plain", 0), ("demo --nosuch", 2)])
+@pytest.mark.parametrize(
+    ("arguments", "code", "closed"),
+    [
+        *(("completion bash", 0, closed) for closed in ("<&-", ">&-", "2>&-")),
+        *(("demo --nosuch", 2, closed) for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-")),
+        ("demo --devices 2 --seconds 1 --plain", 0, "<&- >&- 2>&-"),  # whose sockets must not take their places
+    ],
+)
 def test_streams_that_are_closed_are_no_error(closed: str, arguments: str, code: int) -> None:
     line = f'"{sys.executable}" -W error -m littlebits_async {arguments} {closed}'
     done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, check=False, timeout=20)
@@ -115,6 +121,11 @@ def test_every_error_of_the_package_has_a_meaning() -> None:
 def test_a_line_is_one_line_and_steers_no_terminal() -> None:
     _, line = explain(api.APIError("bad\n  thing \x1b[2J happened\r"))
     assert line == "bad thing \ufffd[2J happened"
+
+
+def test_an_error_of_the_system_is_in_words() -> None:
+    assert explain(FileNotFoundError(2, "No such file", "x.csv")) == (ExitCode.REFUSED, "x.csv: No such file")
+    assert explain(OSError(28, "No space left on device")) == (ExitCode.REFUSED, "No space left on device")
 
 
 @pytest.mark.parametrize(("module", "extra"), [("starlette", "server"), ("uvicorn.protocols", "server")])

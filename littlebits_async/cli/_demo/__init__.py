@@ -24,11 +24,11 @@ async def demo(
     plain: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     json: JsonLines = False,
 ) -> None:
-    """Watch simulated cloudBits stream through a cloud on this machine: no account, no network.
+    """Watch simulated cloudBits stream through a cloud on this machine.
 
-    Every bit's input comes through one reactor, one bit follows another by subscription, and every few seconds an
-    output is written, all within the hour's 1800 requests. Fails if a device brought no event, if an output did not
-    arrive, or if the one bit did not follow the other. Ctrl-C ends it.
+    No account is needed, and no network. Every bit's input comes through one reactor, one bit follows another by
+    subscription, and every few seconds an output is written, all within the hour's 1800 requests. Fails if a device
+    brought no event, if an output did not arrive, or if the one bit did not follow the other. Ctrl-C ends it.
 
     For example:
 

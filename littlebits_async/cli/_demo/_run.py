@@ -10,8 +10,9 @@ import anyio
 from attrs import define, evolve, field
 
 from ...budget import TokenBucket
+from ...dashboard import Board, Card
 from ...localcloud import LocalCloud
-from ...models import FOREVER, AmplitudeEvent, Device, InputEvent, Subscription
+from ...models import FOREVER, AmplitudeEvent, Device, Subscription
 from ...reactor import InputReactor
 from ...session import Session
 from .._simulation import add_bits
@@ -20,8 +21,6 @@ from ._snapshot import Follow, Row, Snapshot, Written
 __all__ = ["Demo", "Watcher"]
 
 _LIMIT: Final = 1800
-_RATE_OVER: Final = 5.0
-"""Seconds that events a second are counted over."""
 _LAG: Final = 16
 """Events that may be on their way to us while the follower is told already, on a machine that is busy."""
 _WRITE_EVERY: Final = 3.0
@@ -90,31 +89,6 @@ class Demo:
 
 
 @define
-class _Tally:
-    """The events of one device."""
-
-    events: int = 0
-    last: InputEvent | None = None
-    last_at: float | None = None
-    arrivals: deque[float] = field(factory=deque[float])
-
-    def add(self, event: InputEvent, now: float) -> None:
-        self.events += 1
-        self.last = event
-        self.last_at = now
-        self.arrivals.append(now)
-        self._forget(now)
-
-    def rate(self, now: float, elapsed: float) -> float:
-        self._forget(now)
-        return len(self.arrivals) / min(elapsed, _RATE_OVER) if elapsed > 0 else 0.0
-
-    def _forget(self, now: float) -> None:
-        while self.arrivals and self.arrivals[0] <= now - _RATE_OVER:
-            self.arrivals.popleft()
-
-
-@define
 class _Stage:
     """A demo that is going on."""
 
@@ -125,20 +99,20 @@ class _Stage:
     devices: Sequence[Device]
     subscription: Subscription
     began: float = field(factory=time.monotonic)
-    tallies: dict[str, _Tally] = field(init=False)
+    board: Board = field(init=False)
     shown_lately: deque[float] = field(factory=lambda: deque(maxlen=_LAG))  # by the follower
     followed: bool = False
     written: Written | None = None
     written_at: float = 0.0
 
     def __attrs_post_init__(self) -> None:
-        self.tallies = {device.id: _Tally() for device in self.devices}
+        self.board = Board(self.devices)
 
     async def read(self) -> None:
         """Take every event there is."""
         publisher_id = self.subscription.publisher_id
         async for event in self.reactor:
-            self.tallies[event.device_id].add(event, time.monotonic())
+            self.board.add(event, time.monotonic())
             if event.device_id == publisher_id:
                 self.shown_lately.append(self._shown(self.subscription.subscriber_id))
                 # A bit that nobody told anything shows 0, so that proves nothing.
@@ -167,25 +141,24 @@ class _Stage:
         return Snapshot(
             url=self.cloud.url,
             elapsed=round(now - self.began, 3),
-            rows=tuple(self._row(device, now) for device in self.devices),
+            rows=tuple(self._row(card, now) for card in self.board.cards.values()),
             follow=Follow(publisher_id, subscriber_id, self._shown(subscriber_id), self.followed),
             written=None if self.written is None else evolve(self.written, ago=round(now - self.written_at, 3)),
             left=self.budget.available,
             limit=_LIMIT,
         )
 
-    def _row(self, device: Device, now: float) -> Row:
-        tally = self.tallies[device.id]
+    def _row(self, card: Card, now: float) -> Row:
         return Row(
-            device_id=device.id,
-            label=device.label,
-            state=self.reactor.status(device.id).state,
-            events=tally.events,
-            rate=tally.rate(now, now - self.began),
-            percent=None if tally.last is None else tally.last.percent,
-            volts=None if tally.last is None else tally.last.volts,
-            seen=None if tally.last_at is None else now - tally.last_at,
-            shown=self._shown(device.id),
+            device_id=card.device.id,
+            label=card.device.label,
+            state=self.reactor.status(card.device.id).state,
+            events=card.events,
+            rate=card.rate(now),
+            percent=None if card.last is None else card.last.percent,
+            volts=None if card.last is None else card.last.volts,
+            seen=None if card.last_at is None else now - card.last_at,
+            shown=self._shown(card.device.id),
         )
 
     def _shown(self, device_id: str) -> float:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ...models import StreamState
+from .._drawing import TRACK, state_text
 from .._text import duration, percent, printable, volts
 from ._snapshot import Row, Snapshot
 
@@ -21,13 +22,6 @@ _AROUND: Final = 8
 """Lines around the rows: the title, the header, what is left out, what was told, and blank lines."""
 _INPUT: Final = "cyan"
 _OUTPUT: Final = "magenta"
-_TRACK: Final = "grey23"
-_STATES: Final = {
-    StreamState.LIVE: "green",
-    StreamState.OFFLINE: "dim",
-    StreamState.CLOSED: "dim",
-    StreamState.FAILED: "bold red",
-}
 
 
 class TableView:
@@ -103,16 +97,12 @@ def _label(row: Row) -> Text:
     return Text(printable(row.label), style="bold")
 
 
-def _state(row: Row) -> Text:
-    return Text(row.state.value, style=_STATES.get(row.state, "yellow"))
-
-
 def _shown(row: Row) -> Text:
     return Text(percent(row.shown), style=_OUTPUT if row.shown else "dim")
 
 
 def _bar(value: float | None, color: str) -> Bar:
-    return Bar(size=100, begin=0, end=value or 0, color=color, bgcolor=_TRACK)
+    return Bar(size=100, begin=0, end=value or 0, color=color, bgcolor=TRACK)
 
 
 @frozen
@@ -139,7 +129,7 @@ class _Column:
 _COLUMNS: Final = (
     _Column("device", lambda row: Text(printable(row.device_id)), 12),
     _Column("label", _label, 9),
-    _Column("state", _state, 10),
+    _Column("state", lambda row: state_text(row.state), 10),
     _Column("input", lambda row: _bar(row.percent, _INPUT), ratio=2),
     _Column("", lambda row: percent(row.percent), 5, justify="right"),
     _Column("volts", lambda row: volts(row.volts), 6, justify="right", needs=70),

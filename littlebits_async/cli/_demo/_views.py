@@ -1,11 +1,11 @@
 """How a demo is looked at."""
 
-import os
 import sys
 from types import TracebackType
 from typing import Protocol, Self
 
 from .._output import Printer
+from .._terminal import is_screen
 from ._lines import LinesView
 from ._run import Watcher
 from ._snapshot import Snapshot
@@ -33,7 +33,7 @@ class View(Watcher, Protocol):
 
 def choose_view(say: Printer, *, plain: bool) -> View:
     """Take the live table where there is a terminal that can move its cursor, and lines elsewhere."""
-    if plain or say.as_json or not sys.stdout.isatty() or os.environ.get("TERM") in {"dumb", "unknown"}:
+    if plain or say.as_json or not is_screen(sys.stdout):
         return LinesView(say)
     from ._table import TableView  # noqa: PLC0415 - rich costs a while
 
