@@ -91,6 +91,7 @@ class Session:
         self._hooks = None if hooks is None else GuardedHooks(hooks)
         self._client = Client(
             auth=resolve_auth(auth),
+            is_own_auth=not isinstance(auth, httpx.Auth),  # also of ours a token store may be the user's
             base_url=base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL,
             api_version=api_version,
             timeout=timeout,

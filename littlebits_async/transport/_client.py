@@ -27,6 +27,7 @@ from ._checks import check_base_url, check_http2, check_proxy, check_timeout, ch
 from ._connections import STREAM, OwnTransport, SessionTransport, environment_proxy
 from ._discretion import bare, conceal, conceal_body, keep_private, watch_logs
 from ._feed import Feed
+from ._library import forget_library, hide_library, tell_library
 
 __all__ = ["DEFAULT_BASE_URL", "Client", "Heard", "Ready"]
 
@@ -48,6 +49,7 @@ class Client:
 
     Args:
         auth: Who is asking; sent to ``base_url`` and nowhere else, since redirects are not followed.
+        is_own_auth: Whether that is of this package, and no user's code.
         base_url: The cloud's URL; a path prefix is kept.
         api_version: Named in the path and in ``Accept`` of each request.
         timeout: Seconds for the whole of one try, or httpx's limits for its phases.
@@ -67,6 +69,7 @@ class Client:
         self,
         *,
         auth: httpx.Auth,
+        is_own_auth: bool,
         base_url: str,
         api_version: int,
         timeout: float | httpx.Timeout,
@@ -116,6 +119,7 @@ class Client:
             transport=transport,
             event_hooks={"request": [keep_private], "response": [_take_location]},
         )
+        self._tells_library = is_own_auth and self._is_own
         self._streams: set[Body] = set()
         self._tries: set[anyio.CancelScope] = set()
         self._try_ended = anyio.Event()
@@ -230,6 +234,8 @@ class Client:
 
         async def attempt() -> T:
             handled = sys.exception()
+            if self._tells_library:
+                tell_library()  # in this task's own context, which ends with it
             if self._closed:  # before this task had its turn
                 raise self._was_closed(call)
             with anyio.CancelScope() as scope:
@@ -334,11 +340,14 @@ class _Progress:
 
 
 async def _tell(heard: Heard, response: httpx.Response) -> None:
+    library = hide_library()  # a budget may be the user's
     try:
         await heard(response.status_code, _lower(response.headers))
     except BaseException:  # a budget of the user's own failed, or was cancelled
         await run_to_end(response.aclose)
         raise
+    finally:
+        forget_library(library)
 
 
 def _read(call: Call[T], data: bytes) -> T:

@@ -12,7 +12,16 @@ import httpcore
 import httpx
 import pytest
 
-from littlebits_async import InputReactor, RequestTimeoutError, RetryPolicy, Session, TransportError, Unlimited
+from littlebits_async import (
+    InputReactor,
+    RateLimitedError,
+    RequestTimeoutError,
+    RetryPolicy,
+    Session,
+    TokenBucket,
+    TransportError,
+    Unlimited,
+)
 from tests.support.certificate import Certificate, make_certificate
 from tests.support.raw_server import SSE_HEAD, Exchange, event_bytes, raw_server
 
@@ -141,6 +150,30 @@ async def test_an_authentication_may_run_another_event_loop_in_a_thread() -> Non
         async with asyncio.timeout(20):
             assert await session.devices() == []
             assert (await session.read(BIT)).percent == 5
+
+
+@pytest.mark.asyncio
+async def test_a_budget_may_run_another_event_loop_in_a_thread() -> None:
+    held: list[float] = []
+
+    class Elsewhere(TokenBucket):
+        async def penalize(self, seconds: float) -> None:
+            await asyncio.to_thread(anyio.run, self.hold, seconds)
+
+        async def hold(self, seconds: float) -> None:
+            await anyio.lowlevel.checkpoint()
+            held.append(seconds)
+
+    async def refuse(exchange: Exchange) -> None:
+        await exchange.answer(429, headers={"Retry-After": "7"})
+
+    budget = Elsewhere()
+    async with raw_server(refuse) as server:
+        async with Session("token", base_url=server.url, trust_env=False, budget=budget, retry=ONCE) as session:
+            async with asyncio.timeout(20):
+                with pytest.raises(RateLimitedError):
+                    await session.devices()
+    assert held == [7]
 
 
 @pytest.mark.anyio
