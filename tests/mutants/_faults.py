@@ -98,15 +98,15 @@ FAULTS: Final = (
         ("R2.latest", "W9"),
         "nothing is merged",
         "reactor/_outlets.py",
-        "return self.reader.channel.offer(key, entry, mergeable=entry.event.delta is None)",
-        "return self.reader.channel.offer(key, entry, mergeable=False)",
+        "        mergeable = entry.event.delta is None\n",
+        "        mergeable = False\n",
     ),
     Fault(
         ("R2.edges",),
         "edges are merged",
         "reactor/_outlets.py",
-        "return self.reader.channel.offer(key, entry, mergeable=entry.event.delta is None)",
-        "return self.reader.channel.offer(key, entry)",
+        "        mergeable = entry.event.delta is None\n",
+        "        mergeable = True\n",
     ),
     # R3
     Fault(
