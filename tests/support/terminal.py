@@ -52,7 +52,9 @@ async def run_in_terminal(
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("LITTLEBITS_")}
+    # xdist tells its workers a size of its own.
+    dropped = ("LITTLEBITS_", "COLUMNS", "LINES")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-W", "error", "-m", "littlebits_async", *arguments),
         stdin=theirs,
