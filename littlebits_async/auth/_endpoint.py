@@ -1,4 +1,4 @@
-"""The token endpoint of an OAuth2 server, over httpx."""
+"""The token endpoint of an OAuth2 server, and the one that ends tokens, over httpx."""
 
 import logging
 import ssl
@@ -18,7 +18,7 @@ from .._tracebacks import clear_locals, discreet_call
 from .._version import __version__
 from ..errors import DecodeError, InvalidArgumentError, RequestTimeoutError, TransportError
 from ._flight import Commit
-from ._token import OAuthToken, read_token
+from ._token import OAuthToken, check_revocation, read_token
 
 __all__ = ["TokenEndpoint"]
 
@@ -26,7 +26,7 @@ _MAX_ANSWER: Final = 64 * 1024
 _ASKING: Final = ContextVar("littlebits_async.asking_for_a_token", default=False)
 _LOGGERS: Final = ("connection", "http11", "proxy", "socks")
 
-_SECRET_FIELDS: Final = ("code", "code_verifier", "refresh_token")
+_SECRET_FIELDS: Final = ("code", "code_verifier", "refresh_token", "token")
 
 Phase = Literal["connect", "receive"]
 
@@ -97,8 +97,33 @@ class TokenEndpoint:
             TransportError: No answer came, or the server cannot answer now.
             DecodeError: The answer cannot be used.
         """
-        handled = sys.exception()
         asked_at = time.time()
+        status, data = await self._post(self._url, form, commit, "the token endpoint")
+        return read_token(status, data, now=asked_at, before=before, secrets=self._secrets(form))
+
+    @discreet_call
+    async def revoke(self, url: httpx.URL, token: str, *, commit: Commit) -> None:
+        """Have a token ended.
+
+        Args:
+            url: The endpoint for that.
+            token: The token; with a refresh token all that came of the login ends.
+            commit: Is called when the request is about to be written.
+
+        Raises:
+            OAuthError: The server refused.
+            TransportError: No answer came, or the server cannot answer now.
+            DecodeError: The answer cannot be used.
+        """
+        form = {"token": token}
+        status, data = await self._post(url, form, commit, "the revocation endpoint")
+        check_revocation(status, data, secrets=self._secrets(form))
+
+    def _secrets(self, form: Mapping[str, str]) -> list[str]:
+        return [form.get(name, "") for name in _SECRET_FIELDS] + [self._client_secret or ""]
+
+    async def _post(self, url: httpx.URL, form: Mapping[str, str], commit: Commit, what: str) -> tuple[int, bytes]:
+        handled = sys.exception()
         phase: Phase = "connect" if self._transport is None else "receive"
         failure: Exception | None = None
 
@@ -112,24 +137,21 @@ class TokenEndpoint:
         asking = _ASKING.set(True)
         try:
             with anyio.fail_after(self._timeout):
-                status, data = await self._exchange(form, sending)
+                return await self._exchange(url, form, sending)
         except (httpx.HTTPError, httpx.StreamError, TimeoutError) as exc:
             clear_locals(exc, handled)
             failure = exc
-        else:
-            secrets = [form.get(name, "") for name in _SECRET_FIELDS] + [self._client_secret or ""]
-            return read_token(status, data, now=asked_at, before=before, secrets=secrets)
         finally:
             _ASKING.reset(asking)
         # Raised here, where no error of httpx's is its context: its request is the form.
         if isinstance(failure, TimeoutError | httpx.TimeoutException):
-            raise RequestTimeoutError(f"the token endpoint: no answer in time (phase: {phase})", phase=phase)
+            raise RequestTimeoutError(f"{what}: no answer in time (phase: {phase})", phase=phase)
         if isinstance(failure, httpx.DecodingError):
-            raise DecodeError("the token endpoint's answer has a broken content encoding")
+            raise DecodeError(f"{what}'s answer has a broken content encoding")
         detail = f": {failure}" if isinstance(failure, httpx.NetworkError) else ""  # others quote what came
-        raise TransportError(f"the token endpoint: {type(failure).__name__}{detail}", phase=phase)
+        raise TransportError(f"{what}: {type(failure).__name__}{detail}", phase=phase)
 
-    async def _exchange(self, form: Mapping[str, str], sending: Commit) -> tuple[int, bytes]:
+    async def _exchange(self, url: httpx.URL, form: Mapping[str, str], sending: Commit) -> tuple[int, bytes]:
         async def note(event: str, _: Mapping[str, object]) -> None:
             if event.endswith("send_request_headers.started"):
                 sending()
@@ -140,7 +162,7 @@ class TokenEndpoint:
         else:  # RFC 6749, section 2.3.1, which has both quoted
             auth = httpx.BasicAuth(quote_plus(self._client_id), quote_plus(self._client_secret))
         http = httpx.AsyncClient(
-            verify=await self._context(),
+            verify=await self._context(url),
             proxy=self._proxy,
             trust_env=self._trust_env,
             transport=None if self._transport is None else _Lent(self._transport),
@@ -150,7 +172,7 @@ class TokenEndpoint:
         try:
             request = http.build_request(
                 "POST",
-                self._url,
+                url,
                 data=form,
                 headers={"Accept": "application/json", "User-Agent": f"littlebits-async/{__version__}"},
                 extensions={"trace": note},
@@ -164,9 +186,9 @@ class TokenEndpoint:
         finally:
             await run_to_end(http.aclose)
 
-    async def _context(self) -> ssl.SSLContext:
+    async def _context(self, url: httpx.URL) -> ssl.SSLContext:
         if self._ssl_context is None:
-            if self._url.scheme == "https":
+            if url.scheme == "https":
                 trust_env = self._trust_env
                 self._ssl_context = await anyio.to_thread.run_sync(
                     lambda: httpx.create_ssl_context(trust_env=trust_env)

@@ -66,6 +66,7 @@ class OAuth2(httpx.Auth):
         scopes: What is asked for: some of ``read``, ``write``; others are not given to strangers' applications.
         authorize_url: Where users are asked; may have a query.
         token_url: Where tokens come from.
+        revoke_url: Where they are given back, for `revoke`; None where that is nowhere.
         pkce: Whether to prove that the code was asked for here; a server that knows no PKCE ignores it.
         timeout: Seconds for one request to the OAuth2 server.
         proxy: A proxy's URL.
@@ -90,6 +91,7 @@ class OAuth2(httpx.Auth):
         scopes: Iterable[str] = ("read", "write"),
         authorize_url: str = "https://littlebits.cc/oauth/authorize",
         token_url: str = "https://littlebits.cc/oauth/token",  # noqa: S107 - no password
+        revoke_url: str | None = None,
         pkce: bool = True,
         timeout: float = 10.0,
         proxy: str | None = None,
@@ -106,6 +108,7 @@ class OAuth2(httpx.Auth):
         self._client_id = client_id
         self._scopes = tuple(scopes)
         self._authorize_url = str(_url("authorize_url", authorize_url))
+        self._revoke_url = None if revoke_url is None else _url("revoke_url", revoke_url)
         self._pkce = pkce
         if store is None:
             store = MemoryTokenStore()
@@ -197,7 +200,9 @@ class OAuth2(httpx.Auth):
         return await see_through(work)
 
     async def forget(self) -> None:
-        """Log out here: keep no token any more, nor what a renewal that is on its way brings. The server is not told.
+        """Log out here: keep no token any more, nor what a renewal that is on its way brings.
+
+        The server is not told, as it is by `revoke`.
 
         Cost: nothing.
 
@@ -207,6 +212,36 @@ class OAuth2(httpx.Auth):
         async with self._own_turn(), self._store.exclusive():
             await self._store.save(None)
             self._token = self._unkept = None
+
+    @discreet_call
+    async def revoke(self) -> None:
+        """Log out everywhere: have the server end all that came of the login, and keep no token here.
+
+        Where that fails the token is kept; `forget` puts it out of this machine all the same.
+
+        Cost: nothing of the hour's requests.
+
+        Raises:
+            InvalidArgumentError: There is no ``revoke_url``.
+            OAuthError: Nobody has logged in, or the server refuses, as one does that has no such endpoint.
+            OSError: The token could not be removed.
+            TransportError: No answer came, or the store failed.
+            DecodeError: The server answered what cannot be used.
+
+        Source: RFC 7009.
+        """
+        url = self._revoke_url
+        if url is None:
+            raise InvalidArgumentError("revoke_url: where tokens are given back is needed")
+
+        async def work(commit: Commit) -> None:
+            async with self._own_turn(), self._alone():
+                token = await self._load()
+                await self._endpoint.revoke(url, token.refresh_token or token.access_token, commit=commit)
+                await self._store.save(None)
+                self._token = self._unkept = None
+
+        await see_through(work)
 
     # Tokens
 

@@ -1,7 +1,7 @@
 """What an OAuth2 server gives: tokens, or a refusal; no I/O.
 
-Source: RFC 6749, sections 5.1 and 5.2. The vendor's tokens are 64 hexadecimal digits, do not expire, and have scopes in
-one string (wire-facts, section 2).
+Source: RFC 6749, sections 5.1 and 5.2; RFC 7009, section 2.2. The vendor's tokens are 64 hexadecimal digits, do not
+expire, and have scopes in one string (wire-facts, section 2).
 """
 
 import json
@@ -14,7 +14,7 @@ from attrs import field, frozen
 from ..errors import DecodeError, OAuthError, TransportError
 from ..wire import excerpt
 
-__all__ = ["OAuthToken", "is_sendable", "read_token", "refusal"]
+__all__ = ["OAuthToken", "check_revocation", "is_sendable", "read_token", "refusal"]
 
 _PASSING: Final = frozenset({408, 425, 429})
 _FIRST_SERVER_ERROR: Final = 500
@@ -81,6 +81,28 @@ def read_token(status: int, data: bytes, *, now: float, before: OAuthToken, secr
         expires_at=None if lifetime is None else now + lifetime - min(lifetime / 10, _EARLY),
         scopes=tuple(scope.split()) if isinstance(scope, str) else before.scopes,
     )
+
+
+def check_revocation(status: int, data: bytes, *, secrets: Collection[str]) -> None:
+    """Read what the revocation endpoint answered.
+
+    Args:
+        status: The HTTP status.
+        data: The body, which says something only of a refusal.
+        secrets: What was sent, and must not be quoted.
+
+    Raises:
+        OAuthError: The server refused.
+        TransportError: It could not answer now.
+        DecodeError: The answer is none of such an endpoint.
+    """
+    if status >= _FIRST_SERVER_ERROR or status in _PASSING:
+        raise TransportError(f"the revocation endpoint answered {status}")
+    if status != _OK:
+        answer = _members(data)
+        if isinstance(answer.get("error"), str):
+            raise refusal(answer, secrets)
+        raise DecodeError(f"the revocation endpoint answered {status}, without an error")
 
 
 def refusal(answer: Mapping[str, object], secrets: Collection[str] = ()) -> OAuthError:

@@ -76,6 +76,8 @@ class Account:
         From now on this is the cloud of commands that name none.
         """
         settings = {"base_url": self.base_url, "client_id": client_id, "token_url": token_url}
+        if token_url == f"{self.oauth_url}/token" and not self.is_vendor_s:  # of another server nobody knows where
+            settings["revoke_url"] = f"{self.oauth_url}/revoke"
         write_whole(self._settings_path, json.dumps(settings))
         self._choose()
 
@@ -101,6 +103,14 @@ class Account:
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
+    def revocable(self) -> OAuth2 | None:
+        """Return what a login left, for the cloud to end it; None where it has no way to."""
+        try:
+            settings = self._read(self._settings_path) or {}
+            return self._auth(settings["client_id"], settings["token_url"], revoke_url=settings["revoke_url"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
     def forget(self) -> bool:
         """Forget what a login left, and tell whether there was anything."""
         there = self.directory.exists()
@@ -120,7 +130,14 @@ class Account:
         except FileNotFoundError:
             return None
 
-    def _auth(self, client_id: str, token_url: str, authorize_url: str | None = None, scopes: str = "") -> OAuth2:
+    def _auth(
+        self,
+        client_id: str,
+        token_url: str,
+        authorize_url: str | None = None,
+        scopes: str = "",
+        revoke_url: str | None = None,
+    ) -> OAuth2:
         return OAuth2(
             client_id,
             os.environ.get(_CLIENT_SECRET),
@@ -128,6 +145,7 @@ class Account:
             scopes=scopes.replace(",", " ").split(),
             authorize_url=authorize_url or token_url,
             token_url=token_url,
+            revoke_url=revoke_url,
         )
 
 

@@ -5,8 +5,7 @@ import sys
 import webbrowser
 from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import anyio
 import anyio.to_thread
@@ -18,14 +17,13 @@ from ._errors import CommandError, ExitCode
 from ._interrupt import interruptible
 from ._open_files import allow_many_open_files
 from ._output import JsonLines, Printer
+from ._passwords import read_password
 from ._tls import tls_context
 
 if TYPE_CHECKING:
     from ..session import Session
 
 __all__ = ["dashboard"]
-
-_PASSWORD: Final = "LITTLEBITS_DASHBOARD_PASSWORD"  # noqa: S105 - the name of a variable
 
 
 async def dashboard(
@@ -64,7 +62,7 @@ async def dashboard(
         devices: How many simulated cloudBits there are, with `--demo`.
         json: Print `{"url": …}`.
     """
-    password = _password(password_file)
+    password = read_password(password_file)
     ssl_context = tls_context(tls_cert, tls_key)
     # The extra `dashboard` is not needed to be told how to use this, and takes its time to load.
     from ..dashboard._dashboard import Dashboard  # noqa: PLC0415
@@ -104,19 +102,6 @@ async def _open_session(stack: AsyncExitStack, *, simulated: int | None) -> "Ses
     token = await cloud.create_token()
     # A proxy in the environment has no business between two ends of one process.
     return await stack.enter_async_context(Session(token, base_url=cloud.url, trust_env=False))
-
-
-def _password(file: Path | None) -> str | None:
-    if file is None:
-        return os.environ.get(_PASSWORD) or None
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeError) as exc:
-        problem = getattr(exc, "strerror", None) or "it is not UTF-8"
-        raise CommandError(f"cannot read {file}: {problem}", ExitCode.USAGE) from exc
-    if not lines or not lines[0]:
-        raise CommandError(f"{file}: its first line is to be the password, and is empty", ExitCode.USAGE)
-    return lines[0]
 
 
 def _has_screen() -> bool:

@@ -23,6 +23,7 @@ _EXTRAS = {
     "limits": "server",
     "nicegui": "dashboard",
     "platformdirs": "cli",
+    "prometheus_client": "server",
     "rich": "cli",
     "starlette": "server",
     "uvicorn": "server",

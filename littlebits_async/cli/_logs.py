@@ -7,11 +7,13 @@ import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, cast
+
+import attrs
 
 from ._text import one_line
 
-__all__ = ["Lines", "LogLevel", "log_plainly", "log_structured"]
+__all__ = ["Lines", "LogLevel", "in_json", "log_plainly", "log_structured", "structured"]
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -25,30 +27,48 @@ def log_plainly() -> None:
     logging.basicConfig(handlers=[handler])
 
 
-def log_structured(level: LogLevel) -> None:
-    """Have records printed as ``key=value`` pairs with their time, those of this package from a level on.
+def log_structured(level: LogLevel, *, as_json: bool = False) -> None:
+    """Have records printed as ``key=value`` pairs or as JSON, with their time, those of this package from a level on.
 
     Other packages are heard from warnings on: what they say below tells of headers and URLs, in which secrets stand.
     """
-    logging.basicConfig(handlers=[Lines(structured)], force=True)
+    logging.basicConfig(handlers=[Lines(in_json if as_json else structured)], force=True)
     logging.getLogger(_PACKAGE).setLevel(level.upper())
 
 
 def structured(record: logging.LogRecord) -> str:
     """Lay a record out; one whose message is an object and no text brings pairs of its own."""
-    time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    start = f"time={time} level={record.levelname.lower()}"
+    start = f"time={_time(record)} level={record.levelname.lower()}"
     text = one_line(record.getMessage())
     if not isinstance(record.msg, str):
         return f"{start} {text}"
     line = f"{start} logger={record.name} message={json.dumps(text, ensure_ascii=False)}"
-    if record.exc_info and record.exc_info[1] is not None:
-        # Its text may hold anything; where it was raised says the same, and no secret.
-        error = record.exc_info[1]
-        line += f" error={type(error).__name__}"
-        if frames := traceback.extract_tb(error.__traceback__):
-            line += f" at={Path(frames[-1].filename).name}:{frames[-1].lineno}"
-    return line
+    return "".join([line, *(f" {name}={value}" for name, value in _failure(record).items())])
+
+
+def in_json(record: logging.LogRecord) -> str:
+    """Lay a record out as a JSON object; what brings pairs of its own stands in it with their names."""
+    line: dict[str, object] = {"time": _time(record), "level": record.levelname.lower(), "logger": record.name}
+    message: object = record.msg  # which is text by its type, and at times is not
+    if attrs.has(type(message)):
+        line |= attrs.asdict(cast("attrs.AttrsInstance", message))
+    else:
+        line["message"] = record.getMessage()
+    return json.dumps(line | _failure(record), default=str)
+
+
+def _time(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _failure(record: logging.LogRecord) -> dict[str, str]:
+    """Name a record's error, and its place: its text may hold anything; where it was raised says no secret."""
+    if not record.exc_info or (error := record.exc_info[1]) is None:
+        return {}
+    found = {"error": type(error).__name__}
+    if frames := traceback.extract_tb(error.__traceback__):
+        found["at"] = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}"
+    return found
 
 
 class Lines(logging.Handler):

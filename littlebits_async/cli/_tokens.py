@@ -2,8 +2,9 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
+from attrs import frozen
 from cyclopts import App, Group, Parameter
 from cyclopts.types import ResolvedExistingFile, ResolvedPath
 from cyclopts.validators import Number
@@ -11,20 +12,26 @@ from cyclopts.validators import Number
 from ._errors import CommandError, ExitCode
 from ._output import JsonLines, Printer
 
+if TYPE_CHECKING:
+    from ..localcloud.storage import GrantRecord, Store
+
 __all__ = ["tokens"]
 
 UserId = Annotated[int, Parameter(validator=Number(gte=1, lte=2**53 - 1))]
 
 _SHOWN: Final = 8
 """Digits of a token's digest that stand for it."""
-_HEX: Final = re.compile(r"[0-9a-f]{1,64}")
+_HEX: Final = re.compile(r"[0-9a-f]{1,96}")
+"""An id, or a token: those that applications renew theirs with have 96 digits."""
 
 tokens: Final = App(
     "tokens",
     help="""Make and revoke access tokens in a cloud's database.
 
     A cloud that serves the database takes note within a second: it takes a new token, refuses a revoked one, and ends
-    the streams that were opened with it.
+    the streams that were opened with it. What an application was allowed, as by `littlebits login`, stands here as one
+    token, however often that was renewed; it ends with the token by which somebody allowed it, or when it is revoked
+    itself.
 
     For example:
 
@@ -76,23 +83,26 @@ async def create(
 async def list_(*, db: ResolvedExistingFile, json: JsonLines = False) -> None:
     """List the access tokens, the oldest first, without the tokens themselves: nobody knows them but who has them.
 
-    Prints of each: `token <id> user <user> <scopes> <created> <label>`.
+    Prints of each: `token <id> user <user> <scopes> <created> <label>`; the label of one that an application got is
+    `client <name>`.
 
     Args:
         db: The database.
         json: Print one JSON object a line: `{"token": {"id": …, "user_id": …, "scopes": […], "label": …,
-            "created": …}}`.
+            "created": …}}`, and of one that an application got `client_id` and `expires` as well.
     """
     from ._database import database  # noqa: PLC0415 - as above
 
     say = Printer(json)
     async with database(db) as store:
-        found = await store.tokens()
-    for token in found:
-        token_id, scopes = token.digest[:_SHOWN], sorted(token.scopes)
-        created = datetime.fromtimestamp(token.created_ms // 1000, UTC).isoformat().replace("+00:00", "Z")
-        record = {"id": token_id, "user_id": token.user_id, "scopes": scopes, "label": token.label, "created": created}
-        text = f"token {token_id} user {token.user_id} {','.join(scopes)} {created} {token.label}"
+        found = await _listed(store)
+    for item in found:
+        token_id, scopes, created = item.digest[:_SHOWN], sorted(item.scopes), _iso(item.created_ms)
+        record = {"id": token_id, "user_id": item.user_id, "scopes": scopes, "label": item.label, "created": created}
+        if item.grant is not None:
+            expires_ms = item.grant.refresh_until_ms or 0
+            record |= {"client_id": item.grant.client_id, "expires": _iso(expires_ms)}
+        text = f"token {token_id} user {item.user_id} {','.join(scopes)} {created} {item.label}"
         say({"token": record}, text.rstrip())
 
 
@@ -105,17 +115,16 @@ async def revoke(token: str, /, *, db: ResolvedExistingFile, json: JsonLines = F
         db: The database.
         json: Print `{"revoked": {"id": …}}`.
     """
-    from ..localcloud.tokens import digest  # noqa: PLC0415 - as above
-    from ._database import database  # noqa: PLC0415
+    from ._database import database  # noqa: PLC0415 - as above
 
     if not _HEX.fullmatch(token):
         raise CommandError("tokens revoke: an id is made of the digits 0 to 9 and a to f", ExitCode.USAGE)
     async with database(db) as store:
         # Nothing of what was given is said again: it may be a token, of this cloud or of another.
-        found = [item for item in await store.tokens() if item.digest.startswith(token) or item.digest == digest(token)]
+        found = [item for item in await _listed(store) if item.digest.startswith(token) or item.is_got_with(token)]
         if len(found) > 1:
             raise CommandError(f"tokens revoke: {len(found)} tokens have an id that begins so", ExitCode.USAGE)
-        if not found or not await store.remove_token(found[0].digest):
+        if not found or not await found[0].remove_from(store):
             raise CommandError("tokens revoke: no token has this id", ExitCode.REFUSED)
     shown = found[0].digest[:_SHOWN]
     Printer(json)({"revoked": {"id": shown}}, f"revoked {shown}")
@@ -139,3 +148,62 @@ async def secret(*, db: ResolvedExistingFile, user: UserId = 1, json: JsonLines 
 
 def _now_ms() -> int:
     return int(datetime.now(UTC).timestamp() * 1000)
+
+
+@frozen(kw_only=True)
+class _Listed:
+    """A token that somebody made, or what an application got."""
+
+    digest: str
+    user_id: int
+    scopes: frozenset[str]
+    label: str
+    created_ms: int
+    grant: "GrantRecord | None" = None
+    access: frozenset[str] = frozenset()
+
+    def is_got_with(self, secret: str) -> bool:
+        """Whether this is the token itself, or one that the application has."""
+        from ..localcloud.oauth import digest_family  # noqa: PLC0415 - as above
+        from ..localcloud.tokens import digest  # noqa: PLC0415 - as above
+
+        return digest(secret) in self.access or (self.grant is not None and digest_family(secret) == self.digest)
+
+    async def remove_from(self, store: "Store") -> bool:
+        """Revoke it."""
+        if self.grant is not None:
+            return await store.grants.remove_grant(self.grant.id)
+        return await store.remove_token(self.digest)
+
+
+async def _listed(store: "Store") -> list[_Listed]:
+    tokens, grants = await store.tokens(), await store.grants.grants()
+    listed = [
+        _Listed(
+            digest=token.digest,
+            user_id=token.user_id,
+            scopes=token.scopes,
+            label=token.label,
+            created_ms=token.created_ms,
+            access=frozenset({token.digest}),
+        )
+        for token in tokens
+        if token.grant_id is None
+    ]
+    listed += [
+        _Listed(
+            digest=grant.family or "",
+            user_id=grant.user_id,
+            scopes=grant.scopes,
+            label=f"client {grant.client_id}",
+            created_ms=grant.created_ms,
+            grant=grant,
+            access=frozenset(token.digest for token in tokens if token.grant_id == grant.id),
+        )
+        for grant in grants
+    ]
+    return sorted(listed, key=lambda item: item.created_ms)
+
+
+def _iso(ms: int) -> str:
+    return datetime.fromtimestamp(ms // 1000, UTC).isoformat().replace("+00:00", "Z")

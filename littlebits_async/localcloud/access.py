@@ -90,7 +90,7 @@ class AccessLog:
                     path=loggable(raw_path),
                     version=state.get("version"),
                     status=status,
-                    ms=(time.perf_counter() - began) * 1000,
+                    ms=round((time.perf_counter() - began) * 1000, 1),
                     user_id=state.get("user_id"),
                 )
             )

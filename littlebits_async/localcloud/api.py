@@ -32,7 +32,10 @@ from .routes import Parameter, route
 from .streams import InputStream
 from .subscriptions import DEFAULT_EVENTS, EVENTS
 
-__all__ = ["Api"]
+__all__ = ["OPTIONS", "Api"]
+
+OPTIONS: Final = "/options"
+"""The path that tells of all documented ones, and is none of them itself."""
 
 COLORS: Final = ("green", "yellow", "red", "blue", "purple", "white", "cyan", "clownbarf")
 MODES: Final = ("blink", "hold")
@@ -45,17 +48,20 @@ class Api:
         registry: All that there is.
         drop: Cuts the connection that a request came by.
         dialect: How the version speaks.
+
+    Attributes:
+        dialect: The same.
     """
 
     def __init__(self, registry: Registry, drop: Callable[[Scope], None], dialect: Dialect) -> None:
         self._registry = registry
         self._drop = drop
-        self._dialect = dialect
+        self.dialect = dialect
 
     @property
     def operations(self) -> Mapping[str, Mapping[str, Operation]]:
         """Every path, and what each method does there; the first path that fits counts."""
-        documented = self._documented
+        documented = self.documented
         subscriptions = documented["/subscriptions"]
         device, stream = documented["/devices/{device_id}"], documented["/devices/{device_id}/input"]["GET"]
         older: dict[str, Mapping[str, Operation]] = {
@@ -70,36 +76,60 @@ class Api:
             for path, methods in older.items()
             if path.startswith("/devices")
         }
-        return {"/options": {"GET": Operation(self.options, None)}, **older, **oldest}
+        return {OPTIONS: {"GET": Operation(self.options, None, gives="Routes")}, **older, **oldest}
 
     @property
-    def _documented(self) -> Mapping[str, Mapping[str, Operation]]:
-        duration = Parameter("duration_ms", "number")
+    def documented(self) -> Mapping[str, Mapping[str, Operation]]:
+        """What the documents have of them."""
+        most_ms = self.dialect.max_duration_ms
+        duration = Parameter("duration_ms", "number", least=FOREVER, most=most_ms, whole=True)
         pair = (Parameter("publisher_id"), Parameter("subscriber_id"))
         required_pair = tuple(evolve(parameter, required=True) for parameter in pair)
         settings = Parameter(
-            "update", "object", children=(Parameter("label"), Parameter("input_interval_ms", "number"))
+            "update",
+            "object",
+            children=(
+                Parameter("label"),
+                Parameter("input_interval_ms", "number", least=MIN_INTERVAL_MS, most=MAX_INTERVAL_MS, whole=True),
+            ),
         )
         light = (Parameter("mode", allowed=MODES), Parameter("color", allowed=COLORS), duration)
-        output = (Parameter(self._dialect.strength_field, "number"), duration)
-        events = Parameter(self._dialect.events_fields_taken[0], "array", allowed=EVENTS)
+        output = (Parameter(self.dialect.strength_field, "number", least=0, most=100), duration)
+        events = Parameter(self.dialect.events_fields_taken[0], "array", allowed=EVENTS)
         activation = (Parameter("device_hash"), settings)
         return {
-            "/ping": {"GET": Operation(self.ping, None)},
-            "/devices": {"GET": Operation(self.devices, "read")},
+            "/ping": {"GET": Operation(self.ping, None, gives="Pong")},
+            "/devices": {"GET": Operation(self.devices, "read", gives="Devices")},
             "/devices/{device_id}": {
-                "GET": Operation(self.device, "read"),
-                "POST": Operation(self.activate, "admin", has_body=True, payload=activation),
-                "PUT": Operation(self.update, "admin", has_body=True, payload=(settings,)),
-                "DELETE": Operation(self.deactivate, "admin"),
+                "GET": Operation(self.device, "read", gives="Device"),
+                "POST": Operation(
+                    self.activate, "admin", has_body=True, payload=activation, gives="Device", status=HTTPStatus.CREATED
+                ),
+                "PUT": Operation(self.update, "admin", has_body=True, payload=(settings,), gives="Device"),
+                "DELETE": Operation(self.deactivate, "admin", gives="Device"),
             },
-            "/devices/{device_id}/input": {"GET": Operation(self.input, "read", produces=EVENT_STREAM)},
-            "/devices/{device_id}/light": {"POST": Operation(self.light, "write", has_body=True, payload=light)},
-            "/devices/{device_id}/output": {"POST": Operation(self.output, "write", has_body=True, payload=output)},
+            "/devices/{device_id}/input": {
+                "GET": Operation(self.input, "read", produces=EVENT_STREAM, gives="InputEvents")
+            },
+            "/devices/{device_id}/light": {
+                "POST": Operation(self.light, "write", has_body=True, payload=light, gives="Done")
+            },
+            "/devices/{device_id}/output": {
+                "POST": Operation(self.output, "write", has_body=True, payload=output, gives="Done")
+            },
             "/subscriptions": {
-                "GET": Operation(self.subscriptions, "read", query=pair),
-                "POST": Operation(self.subscribe, "read", has_body=True, payload=(*required_pair, events)),
-                "DELETE": Operation(self.unsubscribe, "read", has_body=True, payload=required_pair),
+                "GET": Operation(self.subscriptions, "read", query=pair, gives="Subscriptions"),
+                "POST": Operation(
+                    self.subscribe,
+                    "read",
+                    has_body=True,
+                    payload=(*required_pair, events),
+                    gives="Subscription",
+                    status=HTTPStatus.CREATED,
+                ),
+                "DELETE": Operation(
+                    self.unsubscribe, "read", has_body=True, payload=required_pair, gives="Unsubscribed"
+                ),
             },
         }
 
@@ -107,14 +137,14 @@ class Api:
         return self._registry.find(call.device_id, call.token.user_id)
 
     def _describe(self, bit: Bit) -> dict[str, object]:
-        return encode.device(bit, self._registry.subscriptions, self._dialect)
+        return encode.device(bit, self._registry.subscriptions, self.dialect)
 
     def _duration_ms(self, found: Fields, default: int) -> int:
-        most = self._dialect.max_duration_ms
+        most = self.dialect.max_duration_ms
         return fields.integer("duration_ms", found.get("duration_ms", default), least=FOREVER, most=most)
 
     def _check_connected(self, bit: Bit) -> None:
-        if self._dialect.finds_only_connected and not bit.is_connected:
+        if self.dialect.finds_only_connected and not bit.is_connected:
             raise Refusal(HTTPStatus.NOT_FOUND, f"The device {bit.id} is not currently connected to bitcloud.")
 
     async def ping(self, _: Call) -> Response:
@@ -128,12 +158,12 @@ class Api:
                 route(
                     path,
                     method,
-                    version=self._dialect.version,
+                    version=self.dialect.version,
                     needs_token=operation.scope is not None,
                     query=operation.query,
                     payload=operation.payload,
                 )
-                for path, methods in self._documented.items()
+                for path, methods in self.documented.items()
                 for method, operation in methods.items()
             ]
         )
@@ -170,11 +200,11 @@ class Api:
     async def output(self, call: Call) -> Response:
         """Tell a device what to show."""
         bit = self._bit(call)
-        percent = self._dialect.read_percent(call.body)
-        duration_ms = self._duration_ms(call.body, self._dialect.default_duration_ms)
+        percent = self.dialect.read_percent(call.body)
+        duration_ms = self._duration_ms(call.body, self.dialect.default_duration_ms)
         self._check_connected(bit)
         await self._registry.output(bit.id, call.token.user_id, percent, duration_ms)
-        return answer(self._dialect.done)
+        return answer(self.dialect.done)
 
     async def light(self, call: Call) -> Response:
         """Tell a device's light what to show."""
@@ -186,7 +216,7 @@ class Api:
         duration_ms = self._duration_ms(call.body, FOREVER)
         self._check_connected(bit)
         await self._registry.light(bit.id, call.token.user_id, Light(**wanted), duration_ms)
-        return answer(self._dialect.done)
+        return answer(self.dialect.done)
 
     async def input(self, call: Call) -> Response:
         """Stream the input of a device."""
@@ -199,7 +229,7 @@ class Api:
             query.setdefault("publisher_id", self._bit(call).id)
         return answer(
             [
-                encode.subscription(item, self._dialect)
+                encode.subscription(item, self.dialect)
                 for item in self._registry.subscriptions_of_user(call.token.user_id)
                 if query.get("publisher_id", item.publisher_id) == item.publisher_id
                 and query.get("subscriber_id", item.subscriber_id) == item.subscriber_id
@@ -208,10 +238,10 @@ class Api:
 
     async def subscribe(self, call: Call) -> Response:
         """Make a subscription."""
-        name = next((name for name in self._dialect.events_fields_taken if name in call.body), None)
+        name = next((name for name in self.dialect.events_fields_taken if name in call.body), None)
         events = DEFAULT_EVENTS if name is None else fields.names(name, call.body[name], EVENTS)
         made = await self._registry.subscribe(*_pair(call), events, call.token.user_id)
-        return answer(encode.subscription(made, self._dialect), HTTPStatus.CREATED)
+        return answer(encode.subscription(made, self.dialect), HTTPStatus.CREATED)
 
     async def unsubscribe(self, call: Call) -> Response:
         """End a subscription."""

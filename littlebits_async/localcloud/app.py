@@ -27,6 +27,9 @@ _NOT_FOUND: Final = Refusal(HTTPStatus.NOT_FOUND, "There is nothing at this path
 class App:
     """The application.
 
+    Attributes:
+        apis: What there is in each version.
+
     Args:
         registry: All that there is.
         limit: The requests that each token may make.
@@ -34,11 +37,13 @@ class App:
     """
 
     def __init__(self, registry: Registry, limit: RequestLimit, drop: Callable[[Scope], None]) -> None:
+        self.apis = {version: Api(registry, drop, DIALECTS[version]) for version in VERSIONS}
+
         def router(dialect: Dialect) -> Router:
-            operations = Api(registry, drop, dialect).operations
+            operations = self.apis[dialect.version].operations
             return Router(
                 [
-                    Route(path, Resource(registry.tokens, limit, methods, dialect))
+                    Route(path, Resource(path, registry.tokens, limit, methods, dialect))
                     for path, methods in operations.items()
                 ],
                 redirect_slashes=False,

@@ -54,7 +54,7 @@ class Light:
 
 
 class Bit:
-    """A simulated cloudBit; `LocalCloud.add_device` makes them.
+    """A cloudBit; `LocalCloud.add_device` makes simulated ones, and a real one that comes in by a gateway is one too.
 
     Attributes:
         id: Its id, which is its Wi-Fi address as well.
@@ -96,6 +96,7 @@ class Bit:
         self._shown_changed = asyncio.Event()
         self._light: Light | None = None
         self._light_until = math.inf
+        self._watchers: dict[Hashable, Callable[[], None]] = {}
 
     def __repr__(self) -> str:
         return f"<Bit {self.id} {self.label!r}, {'on' if self._is_connected else 'off'} line>"
@@ -113,8 +114,7 @@ class Bit:
         """
         if not 0 <= percent <= 100:  # noqa: PLR2004 - it is a percent
             raise ValueError(f"percent must be 0 to 100, not {percent!r}")
-        self._waveform = None
-        self._percent = float(percent)
+        self.turn(percent)
 
     async def set_waveform(self, waveform: Waveform) -> None:
         """Let the input follow a waveform from now on, which begins at its second 0."""
@@ -126,10 +126,7 @@ class Bit:
 
         Off line, open streams stay open and silent, and outputs are lost; on line, a reading is sent at once.
         """
-        if is_connected != self._is_connected:
-            self._is_connected = is_connected
-            self._on_connection(self)
-            self.feed.refresh(anew=True)
+        self.connect(is_connected=is_connected)
 
     async def close_streams(self, *, abort: bool = False) -> int:
         """End all its open input streams from the server's side.
@@ -214,7 +211,35 @@ class Bit:
         """Seconds between two readings."""
         return self._input_interval_ms / 1000
 
+    @property
+    def settles(self) -> float:
+        """When what it is told to show changes by itself, in the ticker's time; infinity for never."""
+        now = self._clock()
+        return min((end for end in (self._shown_until, self._light_until) if end > now), default=math.inf)
+
+    # What a real bit tells
+
+    def turn(self, percent: float) -> None:
+        """Have another input from now on, 0 to 100 percent of full scale."""
+        self._waveform = None
+        self._percent = float(percent)
+
+    def connect(self, *, is_connected: bool) -> None:
+        """Come on line, or leave it."""
+        if is_connected != self._is_connected:
+            self._is_connected = is_connected
+            self._on_connection(self)
+            self.feed.refresh(anew=True)
+
     # What the cloud does with it
+
+    def watch(self, key: Hashable, tell: Callable[[], None]) -> None:
+        """Have somebody told when what it is told to show has changed, but for what changes by itself."""
+        self._watchers[key] = tell
+
+    def unwatch(self, key: Hashable) -> None:
+        """Have somebody told no more."""
+        self._watchers.pop(key, None)
 
     def show(self, percent: float, duration_ms: int) -> None:
         """Tell the bit what to show, in place of what it was told before.
@@ -227,6 +252,7 @@ class Bit:
         self._shown_until = self._end(duration_ms)
         self._shown_changed.set()
         self._shown_changed = asyncio.Event()
+        self._tell_watchers()
 
     def shine(self, light: Light, duration_ms: int) -> None:
         """Tell the bit's light what to show.
@@ -237,6 +263,7 @@ class Bit:
         """
         self._light = light
         self._light_until = self._end(duration_ms)
+        self._tell_watchers()
 
     def read(self) -> bytes:
         """Take a reading, tell the followers, and give it as an event of a stream."""
@@ -267,8 +294,8 @@ class Bit:
         """Be nobody's, and forget what the last owner told it."""
         self.label, self.user_id = record.label, record.user_id
         self.input_interval_ms = record.input_interval_ms
-        self.show(record.percent, FOREVER)
         self._light = None
+        self.show(record.percent, FOREVER)
 
     def restore(self, record: DeviceRecord, now_ms: int) -> None:
         """Show what the bit was told to show before the cloud was started."""
@@ -279,6 +306,10 @@ class Bit:
         self._shown, self._shown_until = record.percent, end(record.percent_until_ms)
         if record.color is not None or record.mode is not None:
             self._light, self._light_until = Light(record.color, record.mode), end(record.light_until_ms)
+
+    def _tell_watchers(self) -> None:
+        for tell in tuple(self._watchers.values()):
+            tell()
 
     def _end(self, duration_ms: int) -> float:
         return math.inf if duration_ms == FOREVER else self._clock() + duration_ms / 1000

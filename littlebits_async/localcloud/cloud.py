@@ -6,9 +6,10 @@ import logging
 import math
 import os
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import anyio
 from starlette.types import ASGIApp, Scope
@@ -16,9 +17,13 @@ from starlette.types import ASGIApp, Scope
 from ..amplitude import Thresholds
 from .access import AccessLog
 from .app import App
+from .aside import Aside, Page
 from .bits import DEFAULT_INTERVAL_MS, DEFAULT_LABEL, Bit
+from .gateway import RealBits
 from .health import Health
 from .limiting import RequestLimit
+from .oauth import REFRESH_WITHIN, OAuth
+from .openapi import Document
 from .registry import Registry
 from .server import Listener, Server, listen
 from .storage import StorageError, Store
@@ -27,6 +32,9 @@ from .tokens import SCOPES, digest
 from .waveforms import Waveform
 from .waveforms import waveform as named
 from .webhooks import Backlog, Poster
+
+if TYPE_CHECKING:
+    from .metrics import Metrics
 
 __all__ = ["LocalCloud"]
 
@@ -64,6 +72,10 @@ class LocalCloud:
         allow_private_webhooks: Whether a webhook may go to this machine, or to a private network.
         thresholds: What counts as active and idle where a webhook is told of it.
         ssl_context: For HTTPS, with the certificate loaded; None for HTTP.
+        localbit_ports: Where to listen for localbits by UDP, 0 for any port that is free, and where they do; None, as
+            by default, for not at all. `gateway.LOCALBIT_PORTS` are those of their code.
+        token_lifetime: Seconds that an access token of OAuth2 is good; refresh tokens are for 30 days.
+        metrics: Whether ``/metrics`` tells Prometheus, and whoever else asks, how the cloud fares.
 
     Raises:
         ValueError: A limit or time is out of range.
@@ -80,22 +92,32 @@ class LocalCloud:
         allow_private_webhooks: bool = False,
         thresholds: Thresholds = Thresholds(),  # noqa: B008 - frozen
         ssl_context: ssl.SSLContext | None = None,
+        localbit_ports: tuple[int, int] | None = None,
+        token_lifetime: float = 3600.0,
+        metrics: bool = False,
     ) -> None:
+        if not 1 <= token_lifetime <= REFRESH_WITHIN:
+            raise ValueError(f"token_lifetime must be 1 to {REFRESH_WITHIN:.0f} seconds, not {token_lifetime!r}")
         if not (math.isfinite(blank_line_every) and blank_line_every > 0):
             raise ValueError(f"blank_line_every must be more than 0 seconds, not {blank_line_every!r}")
         self._host = host
         self._port = port
         self._ssl_context = ssl_context
+        self._token_lifetime = token_lifetime
         self._limit = RequestLimit(limit)
         self._ticker = Ticker()
-        self._store = Store(db)
+        self._metrics = _new_metrics() if metrics else None
+        self._store = Store(db, watch=self._metrics)
         self._poster = Poster(allow_private=allow_private_webhooks)
         self._registry = Registry(
             self._ticker, self._store, self._poster, blank_line_every=blank_line_every, thresholds=thresholds
         )
+        self._real_bits = RealBits(self._registry, self._store, self._ticker, host=host, localbit_ports=localbit_ports)
         self._url: str | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
+        if self._metrics is not None:
+            self._metrics.watch(self._registry, self._limit, self._real_bits, self._store)
 
     def __repr__(self) -> str:
         return f"<LocalCloud {self._url or 'closed'}, {len(self.devices)} devices>"
@@ -119,6 +141,11 @@ class LocalCloud:
         return self._registry.bits
 
     @property
+    def real_bits(self) -> RealBits:
+        """The real cloudBits: how to let them in, and how they fare."""
+        return self._real_bits
+
+    @property
     def has_tokens(self) -> bool:
         """Whether there is a token at all."""
         return len(self._registry.tokens) > 0
@@ -130,7 +157,8 @@ class LocalCloud:
 
     def requests(self, token: str) -> int:
         """Count the requests of a token in the hour that ends now, without those refused with 429."""
-        return self._limit.spent(digest(token))
+        known = self._registry.tokens.find(token)
+        return self._limit.spent(digest(token) if known is None else known.key)
 
     @property
     def webhooks(self) -> list[Backlog]:
@@ -154,6 +182,23 @@ class LocalCloud:
             StorageError: It could not be kept, or the cloud is not running.
         """
         return await self._registry.tokens.create(scopes, user_id, label)
+
+    @asynccontextmanager
+    async def lend_token(self, scopes: Iterable[str] = SCOPES, *, user_id: int = 1) -> AsyncGenerator[str, None]:
+        """Make an access token for the time of a block; nothing of it is kept.
+
+        Args:
+            scopes: Some of ``read``, ``write``, ``admin``.
+            user_id: Whose it is.
+
+        Raises:
+            ValueError: A scope is unknown.
+        """
+        token = self._registry.tokens.lend(scopes, user_id)
+        try:
+            yield token
+        finally:
+            await self._registry.close_streams_of(frozenset({self._registry.tokens.take_back(token)}))
 
     async def webhook_secret(self, *, user_id: int = 1) -> str:
         """Return what a user's webhooks are signed with, ``whsec_…``, in the format of standardwebhooks.com."""
@@ -228,6 +273,7 @@ class LocalCloud:
         nearest = _NEAREST.get(host, host)
         scheme = "http" if self._ssl_context is None else "https"
         self._url = f"{scheme}://[{nearest}]:{port}" if ":" in nearest else f"{scheme}://{nearest}:{port}"
+        self._real_bits.found_at(self._url)
         logger.info("serving at %s", self._url)
         if self._ssl_context is None and not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
             logger.warning("serving beyond this machine, at %s, without TLS: tokens can be read on their way", host)
@@ -244,18 +290,30 @@ class LocalCloud:
             logger.exception("the cloud failed")  # the block's own error goes first
 
     def _make_app(self, drop: Callable[[Scope], None]) -> ASGIApp:
-        return AccessLog(Health(self._store, App(self._registry, self._limit, drop)))
+        app = App(self._registry, self._limit, drop)
+        health = Health(self._store, self._closing.is_set)
+        pages: dict[str, Page] = {"/health": health.live, "/ready": health.ready}
+        if self._metrics is not None:
+            pages["/metrics"] = self._metrics.page
+        pages["/openapi.json"] = Document(app.apis, (*pages, "/openapi.json")).page
+        oauth = OAuth(self._registry, self._store, self._token_lifetime, Aside(pages, app))
+        answering = AccessLog(oauth)
+        return answering if self._metrics is None else self._metrics.before(answering)
 
     async def _run(self, listener: Listener, started: "asyncio.Future[None]") -> None:
-        server = Server(self._make_app, listener, ssl_context=self._ssl_context)
+        server = Server(
+            lambda drop: self._real_bits.before(self._make_app(drop)), listener, ssl_context=self._ssl_context
+        )
         try:
             await self._store.open()
             version = await self._store.changed_elsewhere()  # before tokens are read, so that no change is missed
             await self._registry.load()
+            await self._real_bits.load()
             async with self._poster, anyio.create_task_group() as tasks:
                 tasks.start_soon(self._ticker.run)
                 tasks.start_soon(self._registry.courier.run)
                 tasks.start_soon(self._look_after_store, version)
+                await tasks.start(self._real_bits.listen)
                 await tasks.start(server.run)
                 started.set_result(None)
                 await self._closing.wait()
@@ -272,14 +330,16 @@ class LocalCloud:
                 await server.wait_answered()
 
     async def _look_after_store(self, version: int) -> None:
-        """Let inputs go to disk, and take note of tokens that another program made or revoked."""
+        """Let inputs go to disk, and take note of what another program let in or revoked."""
         while True:
             await anyio.sleep(_LOOK_EVERY)
+            await self._registry.close_streams_of(self._registry.tokens.expire())
             try:
                 await self._store.flush()
                 now = await self._store.changed_elsewhere()
                 if now != version:
                     await self._registry.close_streams_of(await self._registry.tokens.reload())
+                    await self._real_bits.reload()
                     version = now
             except StorageError as error:  # locked by another program, a full disk: it may pass
                 logger.error("the database could not be looked after: %s", error)  # noqa: TRY400 - it says all
@@ -306,3 +366,9 @@ class LocalCloud:
             raise cancelled
         if not task.cancelled():
             task.result()
+
+
+def _new_metrics() -> "Metrics":
+    from .metrics import Metrics  # noqa: PLC0415 - takes its time to load
+
+    return Metrics()

@@ -92,11 +92,17 @@ class Feed:
         source: The bit.
         ticker: Gives the turns.
         blank_line_every: Seconds of silence after which a stream gets a blank line.
+
+    Attributes:
+        readers: The open streams.
+        due: When there is something to do again.
+        sent: How many events all streams were given so far.
     """
 
     def __init__(self, source: Source, ticker: Ticker, *, blank_line_every: float) -> None:
         self.readers: set[Reader] = set()
         self.due = math.inf
+        self.sent = 0
         self._source = source
         self._ticker = ticker
         self._blank_line_every = blank_line_every
@@ -111,6 +117,7 @@ class Feed:
         self.readers.add(reader)
         if self._source.is_connected and self._ticker.clock() < self._next_reading:
             reader.push(self._newest)
+            self.sent += 1
         self.refresh()
 
     def close(self, reader: Reader) -> None:
@@ -140,6 +147,7 @@ class Feed:
             self._read_at = self._next_reading if on_beat else now
             self._newest = self._source.read()
             self._say(self._newest, now)
+            self.sent += len(self.readers)
         elif self.readers and now >= self._said_at + self._blank_line_every:
             self._say(BLANK_LINE, now)
         self.due = min(

@@ -27,6 +27,10 @@ class RequestLimit:
     Args:
         limit: Requests allowed in any hour.
 
+    Attributes:
+        limit: The same.
+        refused: How many requests were refused so far.
+
     Raises:
         ValueError: The limit is less than 1.
     """
@@ -35,6 +39,7 @@ class RequestLimit:
         if limit < 1:
             raise ValueError(f"limit must be at least 1 request an hour, not {limit!r}")
         self.limit = limit
+        self.refused = 0
         self._item = RateLimitItemPerHour(limit)
         self._storage = MemoryStorage()
         self._limiter = MovingWindowRateLimiter(self._storage)
@@ -55,6 +60,7 @@ class RequestLimit:
             "ratelimit-reset": str(wait),
         }
         if not granted:
+            self.refused += 1
             message = f"{_WORD}: at most {self.limit} requests an hour; try again in {wait} s"
             headers["retry-after"] = str(wait)
             raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, message, error=_WORD, headers=headers)

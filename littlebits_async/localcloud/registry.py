@@ -253,6 +253,8 @@ class Registry:
 
     async def close_streams_of(self, digests: frozenset[str]) -> None:
         """End the streams that were opened with tokens that are gone."""
+        if not digests:
+            return
         for bit in self._bits.values():
             for reader in tuple(bit.feed.readers):
                 if reader.owner in digests:

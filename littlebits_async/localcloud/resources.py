@@ -27,7 +27,7 @@ from .routes import Parameter
 from .storage import StorageError, TokenRecord
 from .tokens import Tokens, check_scope
 
-__all__ = ["Call", "Operation", "Resource", "forget_locals"]
+__all__ = ["Call", "Operation", "Resource", "forget_locals", "log_failure", "log_unkept"]
 
 logger: Final = logging.getLogger(__name__)
 
@@ -44,6 +44,18 @@ def forget_locals(exc: BaseException) -> None:
     while part is not None:
         traceback.clear_frames(part.__traceback__)
         part = part.__context__
+
+
+def log_failure(scope: Scope, exc: Exception) -> None:
+    """Log what failed: the path without its query, and the frames without their locals, as all may hold a token."""
+    forget_locals(exc)
+    trace = exc.__traceback__ and exc.__traceback__.tb_next  # the caller's frame has the request
+    logger.error("%s %s failed", scope["method"], loggable(scope["raw_path"]), exc_info=exc.with_traceback(trace))
+
+
+def log_unkept(scope: Scope, error: StorageError) -> None:
+    """Log that the database failed; it says what there is to say."""
+    logger.error("%s %s: %s", scope["method"], loggable(scope["raw_path"]), error)
 
 
 @frozen
@@ -85,6 +97,8 @@ class Operation:
         produces: What comes back.
         query: What the query may say, as ``/options`` tells.
         payload: What the body may say, as ``/options`` tells.
+        gives: What the answer is, by its name in `schemas`.
+        status: The answer's status.
     """
 
     carry_out: Callable[[Call], Awaitable[Response]]
@@ -93,6 +107,8 @@ class Operation:
     produces: str = JSON
     query: tuple[Parameter, ...] = ()
     payload: tuple[Parameter, ...] = ()
+    gives: str = ""
+    status: int = HTTPStatus.OK
 
 
 @frozen
@@ -100,12 +116,14 @@ class Resource:
     """One path, as an ASGI application.
 
     Attributes:
+        path: The path, with names in braces for what differs.
         tokens: Who may come in.
         limit: How often.
         operations: What each method does.
         dialect: How failures are told.
     """
 
+    path: str
     tokens: Tokens
     limit: RequestLimit
     operations: Mapping[str, Operation]
@@ -114,6 +132,7 @@ class Resource:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever fails, in the envelope of the version."""
         headers: dict[str, str] = {}
+        scope["state"]["route"] = self.path  # for the metrics
         try:
             response = await self._respond(Request(scope, receive), headers)
         except Refusal as refusal:
@@ -121,14 +140,10 @@ class Resource:
         except ClientDisconnect:
             return
         except StorageError as error:
-            logger.error("%s %s: %s", scope["method"], loggable(scope["raw_path"]), error)  # noqa: TRY400 - it says what there is to say
+            log_unkept(scope, error)
             response = _UNAVAILABLE.answer(self.dialect.status_field)
-        except Exception as exc:
-            # The path without its query, and the frames without their locals: all may hold a token.
-            forget_locals(exc)
-            trace = exc.__traceback__ and exc.__traceback__.tb_next  # this frame has the headers
-            path = loggable(scope["raw_path"])
-            logger.error("%s %s failed", scope["method"], path, exc_info=exc.with_traceback(trace))  # noqa: TRY400
+        except Exception as exc:  # noqa: BLE001 - logged
+            log_failure(scope, exc)
             response = _FAILURE.answer(self.dialect.status_field)
         response.headers.update(headers)
         await response(scope, receive, send)
@@ -145,7 +160,7 @@ class Resource:
         if operation.scope is not None:
             token = self.tokens.authenticate(request)
             request.state.user_id = token.user_id  # for the log
-            headers.update(self.limit.spend(token.digest))
+            headers.update(self.limit.spend(token.key))
             check_scope(token, operation.scope)
         content = await fields.read(request)
         if operation.scope is not None:

@@ -25,6 +25,9 @@ class Parameter:
         required: Whether it must be there; None for no.
         allowed: The values it may have, or its items; None for any.
         children: The fields of an object.
+        least: The least that a number may be, if there is one.
+        most: The most.
+        whole: Whether a number must be whole.
     """
 
     name: str
@@ -32,6 +35,9 @@ class Parameter:
     required: bool | None = None
     allowed: tuple[str, ...] | None = None
     children: tuple["Parameter", ...] = ()
+    least: int | None = None
+    most: int | None = None
+    whole: bool = False
 
     def describe(self) -> dict[str, object]:
         """Describe it as Joi, the vendor server's own library, did."""

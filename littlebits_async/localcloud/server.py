@@ -23,6 +23,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .answers import Refusal
 from .dialects import DIALECTS
+from .gateway import LARGEST, PING_EVERY, PONG_WITHIN, WebSocketProtocol, is_gateway
 from .negotiation import VERSIONS
 from .resources import forget_locals
 
@@ -102,7 +103,11 @@ class Server:
         config = _Config(
             _forgetful(_refuse_two_lengths(make_app(self._drop))),
             http=_Protocol,  # the same everywhere: the default depends on what else is installed
-            ws="none",
+            ws=WebSocketProtocol,
+            ws_max_size=LARGEST,
+            ws_ping_interval=PING_EVERY,
+            ws_ping_timeout=PONG_WITHIN,
+            ws_per_message_deflate=False,
             lifespan="off",
             backlog=_BACKLOG,
             log_config=None,
@@ -194,6 +199,7 @@ class _Protocol(H11Protocol):
         self.access_log = False
         self._to_send: asyncio.TimerHandle | None = None
         self._to_take: asyncio.TimerHandle | None = None
+        self._is_upgraded = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
@@ -226,6 +232,8 @@ class _Protocol(H11Protocol):
 
     def _watch(self) -> None:
         """Let the peer's time run, however many pieces a request comes in, or stop it."""
+        if self._is_upgraded:  # the websocket looks after its own times
+            return
         is_closing = self.transport.is_closing()
         state = self.conn.their_state
         # Between two requests uvicorn's own timer runs, until the next one begins.
@@ -240,6 +248,15 @@ class _Protocol(H11Protocol):
             timer.cancel()
             return None
         return timer
+
+    def _should_upgrade(self) -> bool:
+        return is_gateway(self.scope["raw_path"]) and super()._should_upgrade()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        self._is_upgraded = True
+        self._to_send = self._let_run(self._to_send, None)
+        self._to_take = self._let_run(self._to_take, None)
+        super().handle_websocket_upgrade(event)
 
     def _unsupported_upgrade_warning(self) -> None:
         """Answer as if no upgrade was asked for, which is allowed; uvicorn's own advises to install other packages."""
@@ -272,9 +289,9 @@ class _Uvicorn(uvicorn.Server):
         self.servers = []  # uvicorn has none before it has started
 
     @property
-    def connections(self) -> list[_Protocol]:
+    def connections(self) -> list[_Protocol | WebSocketProtocol]:
         """The connections that are open."""
-        return [item for item in self.server_state.connections if isinstance(item, _Protocol)]
+        return [item for item in self.server_state.connections if isinstance(item, _Protocol | WebSocketProtocol)]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self.config.ssl = self._ssl_context  # uvicorn itself makes one, from files

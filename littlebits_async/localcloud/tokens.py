@@ -34,14 +34,16 @@ class Tokens:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._by_digest: dict[str, TokenRecord] = {}
+        self._lent: dict[str, TokenRecord] = {}
 
     def __len__(self) -> int:
-        return len(self._by_digest)
+        """Return how many are kept."""
+        return len(self._by_digest) - len(self._lent)
 
     async def reload(self) -> frozenset[str]:
         """Read them again, as another program may have changed them; return the digests of those that are gone."""
         before = self._by_digest.keys()
-        self._by_digest = {token.digest: token for token in await self._store.tokens()}
+        self._by_digest = {token.digest: token for token in await self._store.tokens()} | self._lent
         return frozenset(before - self._by_digest.keys())
 
     @to_the_end
@@ -51,14 +53,50 @@ class Tokens:
         Raises:
             ValueError: A scope is unknown.
         """
-        wanted = frozenset(scopes.split() if isinstance(scopes, str) else scopes)
-        if unknown := wanted - SCOPES:
-            raise ValueError(f"unknown scopes: {', '.join(sorted(unknown))}; there are {', '.join(sorted(SCOPES))}")
+        wanted = _known(scopes)
         secret = secrets.token_hex(32)
-        token = TokenRecord(digest(secret), user_id, wanted, label, time.time_ns() // 1_000_000)
+        token = TokenRecord(digest(secret), user_id, wanted, label, _now_ms())
         await self._store.add_token(token)
         self._by_digest[token.digest] = token
         return secret
+
+    def lend(self, scopes: Iterable[str], user_id: int) -> str:
+        """Make a token that is not kept: it ends with the program, however that ends, unless it is taken back before.
+
+        Raises:
+            ValueError: A scope is unknown.
+        """
+        secret = secrets.token_hex(32)
+        token = TokenRecord(digest(secret), user_id, _known(scopes))
+        self._lent[token.digest] = self._by_digest[token.digest] = token
+        return secret
+
+    def take_back(self, secret: str) -> str:
+        """End a token that was lent; return its digest."""
+        taken = self._lent.pop(digest(secret))
+        del self._by_digest[taken.digest]
+        return taken.digest
+
+    def add(self, token: TokenRecord) -> None:
+        """Take note of a token that is kept already."""
+        self._by_digest[token.digest] = token
+
+    def remove(self, digests: Iterable[str]) -> None:
+        """Take note of tokens that are kept no more."""
+        for each in digests:
+            self._by_digest.pop(each, None)
+
+    def find(self, secret: str) -> TokenRecord | None:
+        """Find a token that is good."""
+        token = self._by_digest.get(digest(secret))
+        return None if token is None or _has_ended(token, _now_ms()) else token
+
+    def expire(self) -> frozenset[str]:
+        """Forget those that have ended by now; return their digests."""
+        now_ms = _now_ms()
+        ended = frozenset(token.digest for token in self._by_digest.values() if _has_ended(token, now_ms))
+        self.remove(ended)
+        return ended
 
     def authenticate(self, request: Request) -> TokenRecord:
         """Find the token that a request bears.
@@ -70,7 +108,7 @@ class Tokens:
         if not secret:
             description = "Missing Authorization header with valid Bearer token"
             raise _unauthorized("missing_authorization", description, message=description)
-        token = self._by_digest.get(digest(secret))
+        token = self.find(secret)
         if token is None:
             raise _unauthorized("invalid_token", "Invalid or expired token", message="Token failed authorization")
         return token
@@ -91,6 +129,13 @@ def digest(secret: str) -> str:
     return sha256(secret.encode()).hexdigest()
 
 
+def _known(scopes: Iterable[str]) -> frozenset[str]:
+    wanted = frozenset(scopes.split() if isinstance(scopes, str) else scopes)
+    if unknown := wanted - SCOPES:
+        raise ValueError(f"unknown scopes: {', '.join(sorted(unknown))}; there are {', '.join(sorted(SCOPES))}")
+    return wanted
+
+
 def _credentials(request: Request) -> str | None:
     """Read the token from ``Bearer x``, ``BEARER x``, ``x`` or ``?access_token=x``; the header wins."""
     header = request.headers.get("authorization", "").strip()
@@ -104,3 +149,11 @@ def _credentials(request: Request) -> str | None:
 def _unauthorized(error: str, description: str, *, message: str) -> Refusal:
     challenge = f'Bearer realm="bitCloud", error="{error}", error_description="{description}"'
     return Refusal(HTTPStatus.UNAUTHORIZED, message, headers={"www-authenticate": challenge})
+
+
+def _has_ended(token: TokenRecord, now_ms: int) -> bool:
+    return token.expires_ms is not None and token.expires_ms <= now_ms
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -22,6 +22,7 @@ from littlebits_async.localcloud import LocalCloud
 from littlebits_async.localcloud.access import AccessLog
 from littlebits_async.localcloud.answers import CORS
 from littlebits_async.localcloud.app import App
+from littlebits_async.localcloud.aside import Aside
 from littlebits_async.localcloud.health import Health
 from littlebits_async.localcloud.limiting import RequestLimit
 from littlebits_async.localcloud.registry import Registry
@@ -86,7 +87,9 @@ async def site(path: Path | None = None, limit: RequestLimit | None = None) -> A
         ticker = Ticker()
         registry = Registry(ticker, store, Poster(allow_private=True), blank_line_every=10, thresholds=Thresholds())
         await registry.load()
-        app = AccessLog(Health(store, App(registry, limit or LIMIT, lambda _: None)))
+        app = AccessLog(
+            Aside({"/health": Health(store, lambda: False).ready}, App(registry, limit or LIMIT, lambda _: None))
+        )
         tokens = {"all": await registry.tokens.create(SCOPES, 1), "other": await registry.tokens.create(SCOPES, 2)}
         for scope in SCOPES:
             tokens[scope] = await registry.tokens.create([scope], 1)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import anyio
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from littlebits_async import DecodeError
@@ -51,6 +51,7 @@ def read(answer: object) -> OAuthToken:
     return read_token(200, json.dumps(answer).encode(), now=time.time(), before=before, secrets=[])
 
 
+@settings(deadline=None)  # a loaded machine is slow, not wrong
 @given(answers)
 def test_an_answer_means_what_authlib_takes_it_for(answer: dict[str, Any]) -> None:
     theirs = rfc6749.OAuth2Token.from_dict(answer)
@@ -69,6 +70,7 @@ def test_an_answer_means_what_authlib_takes_it_for(answer: dict[str, Any]) -> No
         assert ours.expires_at is None
 
 
+@settings(deadline=None)  # a loaded machine is slow, not wrong
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | words,
@@ -81,6 +83,7 @@ def test_whatever_else_the_server_answers_is_an_error_of_ours(answer: object) ->
         read(answer)
 
 
+@settings(deadline=None)  # a loaded machine is slow, not wrong
 @given(client_id=words, scopes=st.lists(st.sampled_from(["read", "write", "admin"]), unique=True))
 def test_the_question_is_the_one_that_authlib_would_ask(client_id: str, scopes: list[str]) -> None:
     question = OAuth2(client_id, scopes=scopes, authorize_url=AUTHORIZE).authorize(REDIRECT)
@@ -93,6 +96,7 @@ def test_the_question_is_the_one_that_authlib_would_ask(client_id: str, scopes: 
     assert ours == query(theirs)
 
 
+@settings(deadline=None)  # a loaded machine is slow, not wrong
 @given(code=visible, change=st.sampled_from(["", "&session_state=5", "&iss=https%3A%2F%2Fcloud.example"]))
 def test_the_answer_is_read_as_authlib_reads_it(code: str, change: str) -> None:
     question = OAuth2("app", authorize_url=AUTHORIZE).authorize(REDIRECT)

@@ -7,6 +7,7 @@ from ...signatures import new_secret
 from ._records import DeliveryRecord, DeviceRecord, Snapshot, SubscriptionRecord, TokenRecord
 
 __all__ = [
+    "add_token",
     "ensure_user",
     "load",
     "newest_delivery",
@@ -43,11 +44,31 @@ def newest_delivery(db: sqlite3.Connection) -> int:
 
 def tokens(db: sqlite3.Connection) -> list[TokenRecord]:
     """Read all tokens, the oldest first."""
-    rows = db.execute("SELECT digest, user_id, scopes, label, created_ms FROM tokens ORDER BY created_ms, digest")
+    rows = db.execute(
+        """
+        SELECT digest, user_id, scopes, label, created_ms, expires_ms, grant_id FROM tokens ORDER BY created_ms, digest
+        """
+    )
     return [
-        TokenRecord(digest, user_id, frozenset(scopes.split()), label, created_ms)
-        for digest, user_id, scopes, label, created_ms in rows
+        TokenRecord(digest, user_id, frozenset(scopes.split()), label, created_ms, expires_ms, grant_id)
+        for digest, user_id, scopes, label, created_ms, expires_ms, grant_id in rows
     ]
+
+
+def add_token(db: sqlite3.Connection, token: TokenRecord) -> None:
+    """Keep a token."""
+    db.execute(
+        "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            token.digest,
+            token.user_id,
+            " ".join(sorted(token.scopes)),
+            token.label,
+            token.created_ms,
+            token.expires_ms,
+            token.grant_id,
+        ),
+    )
 
 
 def subscription(row: tuple[int, str, str, str, int, int, int]) -> SubscriptionRecord:

@@ -70,6 +70,56 @@ MIGRATIONS: Final = (
     );
     CREATE INDEX deliveries_in_order ON deliveries (subscription_id, id);
     """,
+    """
+    CREATE TABLE enrolments (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        digest TEXT UNIQUE,
+        address TEXT,
+        device_id TEXT,
+        user_id INTEGER NOT NULL REFERENCES users,
+        label TEXT NOT NULL,
+        full_scale INTEGER,
+        open_until_ms INTEGER
+    );
+    """,
+    """
+    CREATE TABLE clients (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL,
+        secret TEXT,
+        redirect_uris TEXT NOT NULL,
+        scopes TEXT NOT NULL,
+        created_ms INTEGER NOT NULL
+    );
+    INSERT INTO clients VALUES (
+        'littlebits',
+        'The littlebits command',
+        NULL,
+        '["http://127.0.0.1/callback", "http://[::1]/callback"]',
+        'admin read write',
+        0
+    );
+    CREATE TABLE grants (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        client_id TEXT NOT NULL REFERENCES clients ON DELETE CASCADE,
+        allowed_by TEXT NOT NULL REFERENCES tokens ON DELETE CASCADE,
+        user_id INTEGER NOT NULL REFERENCES users,
+        scopes TEXT NOT NULL,
+        created_ms INTEGER NOT NULL,
+        code TEXT NOT NULL UNIQUE,
+        code_until_ms INTEGER NOT NULL,
+        redirect_uri TEXT NOT NULL,
+        challenge TEXT,
+        family TEXT UNIQUE,
+        refresh TEXT,
+        refresh_until_ms INTEGER,
+        spent TEXT,
+        spent_until_ms INTEGER
+    );
+    ALTER TABLE tokens ADD COLUMN expires_ms INTEGER;
+    ALTER TABLE tokens ADD COLUMN grant_id INTEGER REFERENCES grants ON DELETE CASCADE;
+    CREATE INDEX tokens_by_grant ON tokens (grant_id);
+    """,
 )
 
 

@@ -15,15 +15,26 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, TypeVar
 
 from ...amplitude import Level
 from ..endings import to_the_end
 from ._database import Database
+from ._enrolments import add_enrolment, bind_enrolment, enrolments, learn_full_scale, remove_enrolment
+from ._grants import GrantTables
 from ._notes import Notes
-from ._records import DeliveryRecord, DeviceRecord, Snapshot, SubscriptionRecord, TokenRecord
-from ._rows import ensure_user, load, newest_delivery, newest_inputs, subscription, tokens, write_nothing_new
-from ._writer import StorageError, Writer
+from ._records import DeliveryRecord, DeviceRecord, EnrolmentRecord, Snapshot, SubscriptionRecord, TokenRecord
+from ._rows import (
+    add_token,
+    ensure_user,
+    load,
+    newest_delivery,
+    newest_inputs,
+    subscription,
+    tokens,
+    write_nothing_new,
+)
+from ._writer import Job, StorageError, Watch, Writer
 
 __all__ = ["HISTORY", "Store"]
 
@@ -31,6 +42,8 @@ logger: Final = logging.getLogger(__name__)
 
 HISTORY: Final = 1000
 """Inputs kept of each device, the newest."""
+
+T = TypeVar("T")
 
 
 class Store:
@@ -41,10 +54,16 @@ class Store:
 
     Args:
         path: The file; None for memory.
+        watch: Is told how the database fares, in its thread.
+
+    Attributes:
+        grants: What is kept for OAuth2.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None) -> None:
+    def __init__(self, path: str | os.PathLike[str] | None, *, watch: Watch | None = None) -> None:
         self._database = Database(path)
+        self.grants = GrantTables(self._run)
+        self._watch = watch
         self._writer: Writer | None = None
         self._inputs: dict[str, int] = {}  # how many there were of each device, ever
         self._newest = 0
@@ -65,7 +84,9 @@ class Store:
         if self._writer is not None:
             raise RuntimeError("the store is open already")
         self._flushing = asyncio.Lock()  # belongs to the loop that runs, which may be another than the last time
-        self._writer = writer = Writer(functools.partial(self._database.connect, alone=alone), self._database.keep)
+        self._writer = writer = Writer(
+            functools.partial(self._database.connect, alone=alone), self._database.keep, watch=self._watch
+        )
         try:
             await writer.opened()
             # What was noted while it was closed goes in front.
@@ -137,11 +158,7 @@ class Store:
 
         def add(db: sqlite3.Connection) -> None:
             ensure_user(db, token.user_id, token.created_ms)
-            scopes = " ".join(sorted(token.scopes))
-            db.execute(
-                "INSERT INTO tokens VALUES (?, ?, ?, ?, ?)",
-                (token.digest, token.user_id, scopes, token.label, token.created_ms),
-            )
+            add_token(db, token)
 
         await self._open.run(add)
 
@@ -222,6 +239,28 @@ class Store:
                 (color, mode, until_ms, device_id),
             )
         )
+
+    # Enrolments
+
+    async def enrolments(self) -> list[EnrolmentRecord]:
+        """List all enrolments, the oldest first."""
+        return await self._open.run(enrolments)
+
+    async def add_enrolment(self, item: EnrolmentRecord, *, now_ms: int) -> EnrolmentRecord:
+        """Keep an enrolment, and its user where new; give it with its number. Those that lapsed go."""
+        return await self._open.run(lambda db: add_enrolment(db, item, now_ms))
+
+    async def bind_enrolment(self, enrolment_id: int, device_id: str, address: str | None) -> bool:
+        """Let a bit have an open enrolment for good, in place of those it had; return whether it was still open."""
+        return await self._open.run(lambda db: bind_enrolment(db, enrolment_id, device_id, address))
+
+    async def learn_full_scale(self, enrolment_id: int, full_scale: int) -> None:
+        """Keep what a bit's input goes up to."""
+        await self._open.run(lambda db: learn_full_scale(db, enrolment_id, full_scale))
+
+    async def remove_enrolment(self, enrolment_id: int) -> bool:
+        """Forget an enrolment; return whether it was there."""
+        return await self._open.run(lambda db: remove_enrolment(db, enrolment_id))
 
     # Inputs and deliveries
 
@@ -343,6 +382,14 @@ class Store:
         await self._open.run(lambda db: db.executemany("DELETE FROM subscriptions WHERE id = ?", rows))
 
     # How
+
+    @property
+    def waiting(self) -> int:
+        """How many changes and questions wait for the database."""
+        return 0 if self._writer is None else self._writer.waiting
+
+    async def _run(self, job: Job[T]) -> T:
+        return await self._open.run(job)
 
     @property
     def _open(self) -> Writer:

@@ -15,11 +15,11 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from attrs import frozen
 
-__all__ = ["PATIENCE", "Job", "StorageError", "Writer", "is_busy"]
+__all__ = ["PATIENCE", "Job", "StorageError", "Watch", "Writer", "is_busy"]
 
 logger: Final = logging.getLogger(__name__)
 
@@ -38,6 +38,18 @@ class StorageError(Exception):
     """The database cannot be used, or could not keep a change: a full disk, a file that is locked or no database."""
 
 
+class Watch(Protocol):
+    """Is told how the database fares, in the thread that owns it."""
+
+    def wrote(self, seconds: float) -> None:
+        """Note a transaction that is on disk, and changed something."""
+        ...
+
+    def failed(self, count: int) -> None:
+        """Note how many jobs the database failed."""
+        ...
+
+
 @frozen
 class _Task:
     job: Job[Any]
@@ -52,15 +64,19 @@ class Writer:
     Args:
         connect: Opens the database, in autocommit mode; called in the thread, which closes it.
         leave: Is given the connection before it is closed, in the thread.
+        watch: Is told how it fares.
     """
 
     def __init__(
         self,
         connect: Callable[[], sqlite3.Connection],
         leave: Callable[[sqlite3.Connection], None] = lambda _: None,
+        *,
+        watch: Watch | None = None,
     ) -> None:
         self._connect = connect
         self._leave = leave
+        self._watch = watch
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._at_work: list[_Task] = []
         self._closed = False
@@ -70,6 +86,11 @@ class Writer:
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._thread = threading.Thread(target=self._work, name="LocalCloud storage")
         self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait, those that are at work not counted."""
+        return self._tasks.qsize()
 
     async def opened(self) -> None:
         """Wait until the database is open, or raise what went wrong."""
@@ -178,6 +199,7 @@ class Writer:
 
     def _commit(self, connection: sqlite3.Connection, tasks: list[_Task]) -> None:
         outcomes: list[tuple[Any, Exception | None]]
+        began, changes = time.monotonic(), connection.total_changes
         try:
             self._begin(connection)
             outcomes = [_attempt(connection, task.job) for task in tasks]
@@ -187,6 +209,12 @@ class Writer:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
             outcomes = [(None, _not_kept(error))] * len(tasks)
+        else:
+            if self._watch is not None and connection.total_changes != changes:
+                self._watch.wrote(time.monotonic() - began)
+        failures = sum(isinstance(failed, StorageError) for _, failed in outcomes)
+        if self._watch is not None and failures:
+            self._watch.failed(failures)
         for task, (value, failed) in zip(tasks, outcomes, strict=True):
             task.done(value, failed)
 

@@ -80,6 +80,11 @@ class Courier:
         give_up: Deletes a subscription that failed once too often, and has it removed here.
         clock_ms: The wall clock, in milliseconds.
         sleep: Lets so many seconds of that clock pass.
+
+    Attributes:
+        delivered: How many tries were answered with 200 so far.
+        failed: How many were not.
+        dropped: How many deliveries were dropped so far, because a thousand waited.
     """
 
     def __init__(
@@ -91,6 +96,7 @@ class Courier:
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
+        self.delivered = self.failed = self.dropped = 0
         self._store = store
         self._poster = poster
         self._give_up = give_up
@@ -153,6 +159,7 @@ class Courier:
         before = outbox.subscription.dropped
         gone = outbox.admit(delivery, self._store.is_being_written)
         dropped = outbox.subscription.dropped - before
+        self.dropped += dropped
         self._store.note_delivery(delivery, replaces=[item.id for item in gone], dropped=dropped)
         self._offered_to.add(subscription_id)
         self._offered.set()
@@ -234,6 +241,7 @@ class Courier:
             )
         except DeliveryError as error:
             logger.info("delivery %d of subscription %d failed: %s", delivery.id, item.id, error)
+            self.failed += 1
             outbox.failed(self._clock_ms())
             if not outbox.is_given_up:
                 now = outbox.subscription
@@ -241,6 +249,7 @@ class Courier:
                     self._store.failed(delivery, failures=now.failures, retry_ms=now.retry_ms, failure=str(error))
                 )
         else:
+            self.delivered += 1
             outbox.arrived()
             await self._settle(self._store.delivered(delivery))
 
