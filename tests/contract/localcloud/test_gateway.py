@@ -589,10 +589,9 @@ def kept_in(directory: Path) -> bytes:
 
 
 async def test_a_secret_is_kept_as_a_digest_and_never_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(1)
-    for name in ("uvicorn.error", "websockets.server"):
-        caplog.set_level(1, name)
     caplog.set_level(logging.WARNING, "websockets.client")  # the bit's own
+    for name in ("", "uvicorn.error", "websockets.server"):
+        caplog.set_level(1, name)
     db = tmp_path / "cloud.db"
     async with LocalCloud(db) as cloud:
         url = await cloud.real_bits.enrol(MAC)

@@ -193,9 +193,10 @@ async def test_it_says_what_runs_and_what_that_takes(anybody: httpx.AsyncClient)
 
 
 async def test_what_waits_for_the_database_is_counted(cloud: LocalCloud, anybody: httpx.AsyncClient) -> None:
-    held = threading.Event()
+    begun, held = threading.Event(), threading.Event()
 
     def hold(_: sqlite3.Connection) -> None:
+        begun.set()
         held.wait(10)
 
     with anyio.fail_after(10):
@@ -203,6 +204,7 @@ async def test_what_waits_for_the_database_is_counted(cloud: LocalCloud, anybody
             store = cloud._store  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - nothing public holds it up
             tasks.start_soon(store._run, hold)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
             try:
+                await anyio.to_thread.run_sync(begun.wait, 10)  # else one turn might take what follows, too
                 for _ in range(3):
                     tasks.start_soon(cloud.history, "x")
                 while (await look(anybody))("storage_waiting") < 3:
