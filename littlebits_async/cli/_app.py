@@ -58,6 +58,7 @@ COMMANDS: Final = (
     Command("serve", "_serve", "Run a littleBits cloud on this machine.", _CLOUD),
     Command("tokens", "_tokens", "Make and revoke access tokens in a cloud's database.", _CLOUD),
     Command("clients", "_clients", "Let applications ask for tokens of a cloud, by its database.", _CLOUD),
+    Command("members", "_members", "See to the members of a cloud's community, by its database.", _CLOUD),
     Command("enrol", "_enrol", "Let a real cloudBit into a cloud, by its database.", _CLOUD),
     Command("login", "_login", "Log in at a cloud, for all other commands.", _SELF),
     Command("logout", "_logout", "Forget a login.", _SELF),

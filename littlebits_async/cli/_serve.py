@@ -41,6 +41,7 @@ async def serve(
     tls_key: ResolvedPath | None = None,
     localbit: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     metrics: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    community: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     dashboard: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     dashboard_port: Port | None = None,
     dashboard_password_file: ResolvedPath | None = None,
@@ -76,6 +77,8 @@ async def serve(
         localbit: Listen for cloudBits with the firmware localbit too, by UDP at port 2020; `littlebits enrol` lets them
             in. They are known by the address that they come from alone, so only in a network that you trust.
         metrics: Tell at `GET /metrics` how the cloud fares, for Prometheus; whoever can reach it may ask.
+        community: Answer the Mobile Application API too, under `/api/v2`: projects, products, libraries and users, with
+            a small sample to begin with. Whoever reaches it may join; `littlebits members` is for its operator.
         dashboard: Serve the dashboard too, with the same certificate, and print `dashboard …`, its url. At another host
             than this machine it needs a password, from the variable LITTLEBITS_DASHBOARD_PASSWORD or from a file.
         dashboard_port: The port of the dashboard; any that is free unless it is named.
@@ -120,6 +123,7 @@ async def serve(
         ssl_context=ssl_context,
         localbit_ports=LOCALBIT_PORTS if localbit else None,
         metrics=metrics,
+        community=community,
     )
     log_structured(log_level, as_json=log_json)
     allow_many_open_files()

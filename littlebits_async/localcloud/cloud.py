@@ -34,6 +34,7 @@ from .waveforms import waveform as named
 from .webhooks import Backlog, Poster
 
 if TYPE_CHECKING:
+    from .community import Community, VerifyFacebook
     from .metrics import Metrics
 
 __all__ = ["LocalCloud"]
@@ -76,9 +77,13 @@ class LocalCloud:
             by default, for not at all. `gateway.LOCALBIT_PORTS` are those of their code.
         token_lifetime: Seconds that an access token of OAuth2 is good; refresh tokens are for 30 days.
         metrics: Whether ``/metrics`` tells Prometheus, and whoever else asks, how the cloud fares.
+        community: Whether the Mobile Application API is there too, under ``/api/v2``, with a small sample of projects
+            and products.
+        verify_facebook: There, is awaited with the ``access_token`` of a login with Facebook, and says whether that
+            proves to be the user whose ``userID`` it has; None refuses all such logins.
 
     Raises:
-        ValueError: A limit or time is out of range.
+        ValueError: A limit or time is out of range, or ``verify_facebook`` has nothing to verify for.
     """
 
     def __init__(
@@ -95,11 +100,15 @@ class LocalCloud:
         localbit_ports: tuple[int, int] | None = None,
         token_lifetime: float = 3600.0,
         metrics: bool = False,
+        community: bool = False,
+        verify_facebook: "VerifyFacebook | None" = None,
     ) -> None:
         if not 1 <= token_lifetime <= REFRESH_WITHIN:
             raise ValueError(f"token_lifetime must be 1 to {REFRESH_WITHIN:.0f} seconds, not {token_lifetime!r}")
         if not (math.isfinite(blank_line_every) and blank_line_every > 0):
             raise ValueError(f"blank_line_every must be more than 0 seconds, not {blank_line_every!r}")
+        if verify_facebook is not None and not community:
+            raise ValueError("verify_facebook is for a cloud with a community")
         self._host = host
         self._port = port
         self._ssl_context = ssl_context
@@ -113,6 +122,7 @@ class LocalCloud:
             self._ticker, self._store, self._poster, blank_line_every=blank_line_every, thresholds=thresholds
         )
         self._real_bits = RealBits(self._registry, self._store, self._ticker, host=host, localbit_ports=localbit_ports)
+        self._community = _new_community(self._store, self._limit, verify_facebook) if community else None
         self._url: str | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
@@ -297,7 +307,7 @@ class LocalCloud:
             pages["/metrics"] = self._metrics.page
         pages["/openapi.json"] = Document(app.apis, (*pages, "/openapi.json")).page
         oauth = OAuth(self._registry, self._store, self._token_lifetime, Aside(pages, app))
-        answering = AccessLog(oauth)
+        answering = AccessLog(oauth if self._community is None else self._community.before(oauth))
         return answering if self._metrics is None else self._metrics.before(answering)
 
     async def _run(self, listener: Listener, started: "asyncio.Future[None]") -> None:
@@ -309,6 +319,8 @@ class LocalCloud:
             version = await self._store.changed_elsewhere()  # before tokens are read, so that no change is missed
             await self._registry.load()
             await self._real_bits.load()
+            if self._community is not None:
+                await self._community.load()
             async with self._poster, anyio.create_task_group() as tasks:
                 tasks.start_soon(self._ticker.run)
                 tasks.start_soon(self._registry.courier.run)
@@ -366,6 +378,12 @@ class LocalCloud:
             raise cancelled
         if not task.cancelled():
             task.result()
+
+
+def _new_community(store: Store, limit: RequestLimit, verify_facebook: "VerifyFacebook | None") -> "Community":
+    from .community import Community  # noqa: PLC0415 - most clouds have none, and need not wait for its sample
+
+    return Community(store, limit, verify_facebook)
 
 
 def _new_metrics() -> "Metrics":

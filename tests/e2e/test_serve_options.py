@@ -35,6 +35,16 @@ async def status(url: str, path: str = "", **options: str) -> int:
         return (await client.get(url + path)).status_code
 
 
+async def test_the_community_is_there_where_it_is_asked_for_and_no_address_is_logged() -> None:
+    async with command("serve", "--community", "--log-level", "info") as serve:
+        [url] = await found(serve, URL)
+        assert await status(url, "/api/v2/users/password_reset?email=ada@example.org") == 200
+        done = await serve.result(signal.SIGTERM)
+    assert done.code == 0
+    assert "path=/api/v2/users/password_reset" in done.errors
+    assert "ada" not in done.errors
+
+
 async def test_the_log_is_an_object_a_line_and_holds_no_secret() -> None:
     async with command("serve", "--log-json", "--log-level", "info", "--host", "0.0.0.0") as serve:  # noqa: S104 - for its warning
         url, token = await found(serve, URL, TOKEN)

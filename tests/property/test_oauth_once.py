@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from littlebits_async.amplitude import Thresholds
+from littlebits_async.localcloud.guesses import Guesses
 from littlebits_async.localcloud.oauth import REFRESH_WITHIN, OAuth
-from littlebits_async.localcloud.oauth._guesses import Guesses
 from littlebits_async.localcloud.registry import Registry
 from littlebits_async.localcloud.storage import Store, TokenRecord
 from littlebits_async.localcloud.ticker import Ticker

@@ -2,9 +2,9 @@
 
 import pytest
 
+from littlebits_async.localcloud.guesses import Guesses
 from littlebits_async.localcloud.oauth import BadClientError, new_client
 from littlebits_async.localcloud.oauth._clients import may_return_to
-from littlebits_async.localcloud.oauth._guesses import Guesses
 from littlebits_async.localcloud.tokens import digest
 
 HTTPS = "https://app.example/callback"

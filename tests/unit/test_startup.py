@@ -51,6 +51,12 @@ def test_a_name_loads_what_it_needs() -> None:
     assert "httpx" not in packages(loaded_by("from littlebits_async import TokenBucket"))
 
 
+def test_a_cloud_loads_no_community_but_where_it_is_asked_for() -> None:
+    asked = "from littlebits_async.localcloud import LocalCloud; LocalCloud({})"
+    assert "localcloud.community" not in ours(loaded_by(asked.format("")))
+    assert "localcloud.community" in ours(loaded_by(asked.format("community=True")))
+
+
 def test_a_session_loads_no_reactor_and_no_extra_of_ours() -> None:
     loaded = loaded_by("from littlebits_async import Session")
     assert "session" in ours(loaded)

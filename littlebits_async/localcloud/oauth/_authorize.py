@@ -25,12 +25,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from ..answers import Refusal
+from ..guesses import Guesses
 from ..storage import ClientRecord, StorageError, Store, TokenRecord
 from ..tokens import Tokens
 from ._clients import may_return_to
 from ._forms import Denial, Parameters, parse, read_form
 from ._grants import Grants
-from ._guesses import Guesses
 from ._pages import consent_page
 
 __all__ = ["Authorize"]

@@ -11,11 +11,11 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from ..guesses import Guesses
 from ..storage import ClientRecord, Store
 from ._clients import authenticate
 from ._forms import Denial, Parameters, read_form
 from ._grants import Grants
-from ._guesses import Guesses
 
 __all__ = ["TokenEndpoint"]
 

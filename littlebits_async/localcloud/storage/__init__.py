@@ -1,5 +1,7 @@
 """What the cloud keeps on disk."""
 
+from ._community import CommentRecord, CommunityTables, Standing
+from ._community_members import MemberRecord, MemberTables
 from ._grants import GrantTables, Issue, Outcome
 from ._records import (
     ClientRecord,
@@ -17,14 +19,19 @@ from ._writer import StorageError
 __all__ = [
     "HISTORY",
     "ClientRecord",
+    "CommentRecord",
+    "CommunityTables",
     "DeliveryRecord",
     "DeviceRecord",
     "EnrolmentRecord",
     "GrantRecord",
     "GrantTables",
     "Issue",
+    "MemberRecord",
+    "MemberTables",
     "Outcome",
     "Snapshot",
+    "Standing",
     "StorageError",
     "Store",
     "SubscriptionRecord",

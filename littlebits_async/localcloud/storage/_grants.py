@@ -5,14 +5,13 @@ Each call is one transaction. So of two that present the same code, or the same 
 
 import json
 import sqlite3
-from collections.abc import Awaitable
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
 from attrs import evolve, frozen
 
 from ._records import ClientRecord, GrantRecord, TokenRecord
 from ._rows import add_token
-from ._writer import Job
+from ._writer import Run
 
 __all__ = ["GrantTables", "Issue", "Outcome"]
 
@@ -24,12 +23,6 @@ _GRANT: Final = """
 """
 _MOST_TOKENS: Final = 16
 """Access tokens of one grant that are good at a time; the oldest makes room."""
-
-T = TypeVar("T")
-
-
-class _Run(Protocol):
-    def __call__(self, job: Job[T]) -> Awaitable[T]: ...
 
 
 @frozen(kw_only=True)
@@ -77,7 +70,7 @@ class GrantTables:
         run: Runs a job in a transaction.
     """
 
-    def __init__(self, run: _Run) -> None:
+    def __init__(self, run: Run) -> None:
         self._run = run
 
     # Applications

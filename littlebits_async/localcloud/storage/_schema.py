@@ -120,6 +120,52 @@ MIGRATIONS: Final = (
     ALTER TABLE tokens ADD COLUMN grant_id INTEGER REFERENCES grants ON DELETE CASCADE;
     CREATE INDEX tokens_by_grant ON tokens (grant_id);
     """,
+    """
+    CREATE TABLE plantings (
+        planted_ms INTEGER NOT NULL
+    );
+    CREATE TABLE members (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        username TEXT NOT NULL,
+        slug TEXT NOT NULL UNIQUE,
+        email TEXT UNIQUE,
+        facebook_id TEXT UNIQUE,
+        password TEXT,
+        location TEXT,
+        bio TEXT,
+        created_ms INTEGER NOT NULL,
+        reset_asked_ms INTEGER
+    );
+    CREATE TABLE member_keys (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        digest TEXT NOT NULL UNIQUE,
+        member_id INTEGER NOT NULL REFERENCES members ON DELETE CASCADE
+    );
+    CREATE INDEX keys_of_members ON member_keys (member_id, number);
+    CREATE TABLE library (
+        member_id INTEGER NOT NULL REFERENCES members ON DELETE CASCADE,
+        variant_id INTEGER NOT NULL,
+        quantity INTEGER NOT NULL CHECK (quantity > 0),
+        PRIMARY KEY (member_id, variant_id)
+    ) WITHOUT ROWID;
+    CREATE TABLE comments (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        project_id INTEGER NOT NULL,
+        member_id INTEGER NOT NULL REFERENCES members ON DELETE CASCADE,
+        reply_to INTEGER REFERENCES comments ON DELETE CASCADE,
+        body TEXT NOT NULL,
+        created_ms INTEGER NOT NULL
+    );
+    CREATE INDEX comments_of_projects ON comments (project_id, reply_to, id);
+    CREATE INDEX replies ON comments (reply_to, id);
+    CREATE TABLE likes (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        project_id INTEGER NOT NULL,
+        member_id INTEGER NOT NULL REFERENCES members ON DELETE CASCADE,
+        UNIQUE (project_id, member_id)
+    );
+    CREATE INDEX likes_of_members ON likes (member_id, number);
+    """,
 )
 
 

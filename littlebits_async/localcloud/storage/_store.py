@@ -19,6 +19,8 @@ from typing import Final, TypeVar
 
 from ...amplitude import Level
 from ..endings import to_the_end
+from ._community import CommunityTables
+from ._community_members import MemberTables
 from ._database import Database
 from ._enrolments import add_enrolment, bind_enrolment, enrolments, learn_full_scale, remove_enrolment
 from ._grants import GrantTables
@@ -58,11 +60,15 @@ class Store:
 
     Attributes:
         grants: What is kept for OAuth2.
+        members: Who has an account of the community.
+        community: What they have and say.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None, *, watch: Watch | None = None) -> None:
         self._database = Database(path)
         self.grants = GrantTables(self._run)
+        self.members = MemberTables(self._run)
+        self.community = CommunityTables(self._run)
         self._watch = watch
         self._writer: Writer | None = None
         self._inputs: dict[str, int] = {}  # how many there were of each device, ever

@@ -14,12 +14,12 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, TypeVar
 
 from attrs import frozen
 
-__all__ = ["PATIENCE", "Job", "StorageError", "Watch", "Writer", "is_busy"]
+__all__ = ["PATIENCE", "Job", "Run", "StorageError", "Watch", "Writer", "is_busy"]
 
 logger: Final = logging.getLogger(__name__)
 
@@ -32,6 +32,14 @@ _BUSY_TIMEOUT_MS: Final = 250
 
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], T]
+
+
+class Run(Protocol):
+    """Runs a job in a transaction."""
+
+    def __call__(self, job: Job[T]) -> Awaitable[T]:
+        """Run it; when this returns, what it changed is on disk."""
+        ...
 
 
 class StorageError(Exception):

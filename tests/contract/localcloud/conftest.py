@@ -1,11 +1,14 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import attrs
 import httpx
 import pytest
 import pytest_asyncio
 
 from littlebits_async.localcloud import Bit, LocalCloud
+from littlebits_async.localcloud.community._passwords import COSTS
+from tests.support.community import Member, Site, open_site
 from tests.support.disk import Disk
 
 
@@ -54,3 +57,26 @@ async def http1(cloud: LocalCloud, token: str) -> AsyncIterator[httpx.AsyncClien
 @pytest_asyncio.fixture
 async def bit(cloud: LocalCloud) -> Bit:
     return await cloud.add_device("00e040000001", label="my cloudbit 1", input_interval_ms=750)
+
+
+@pytest.fixture
+def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes that take no time."""
+    monkeypatch.setattr("littlebits_async.localcloud.community._passwords.COSTS", attrs.evolve(COSTS, n=2, p=1))
+
+
+@pytest_asyncio.fixture
+async def community(cheap_passwords: None) -> AsyncIterator[LocalCloud]:  # noqa: ARG001 - what it makes of the module
+    async with LocalCloud(community=True) as cloud:
+        yield cloud
+
+
+@pytest_asyncio.fixture
+async def site(community: LocalCloud) -> AsyncIterator[Site]:
+    async with open_site(community) as site:
+        yield site
+
+
+@pytest_asyncio.fixture
+async def member(site: Site) -> Member:
+    return await site.join("Ada")
