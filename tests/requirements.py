@@ -83,6 +83,10 @@ def _budget(known: str, promise: str) -> Requirement:
     return Requirement(known, promise, f"{DESIGN}, Budget, {known.partition('.')[0]}")
 
 
+def _community(known: str, promise: str) -> Requirement:
+    return Requirement(known, promise, "littlebits_async.community")
+
+
 def _readme(known: str, when: str, *rests_on: str) -> Requirement:
     return Requirement(known, when, 'README.md, "What happens when"', rests_on)
 
@@ -143,6 +147,11 @@ _ALL: Final = (
     _budget("B5.batch", "a thousand waiters wake in batches, by one timer"),
     _budget("B6.report", "the report says who spent what, by priority and label, and when tokens return"),
     _budget("B6.costs", "every public call's docstring has a `Cost:` line"),
+    _community("C1", "a like and a password reset are sent once"),
+    _community("C2", "a list ends with a page that is empty, or one that was there before, and with no short one"),
+    _community("C3", "an envelope that says no is an error whatever the status"),
+    _community("C4.elsewhere", "a key is sent to nobody else"),
+    _community("C4.logout", "after a logout no key is sent"),
     _readme("W1", "a stream falls silent", "R4", "R5"),
     _readme("W2", "a stream is kept alive but brings no events", "R4"),
     _readme("W3", "a bit is off line", "R5", "R6"),

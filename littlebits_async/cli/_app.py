@@ -31,10 +31,10 @@ class Command:
     group: Group
 
 
-_BITS, _INPUTS, _FOLLOWING, _CLOUD, _SELF, _OPTIONS = (
+_BITS, _INPUTS, _FOLLOWING, _CLOUD, _COMMUNITY, _SELF, _OPTIONS = (
     Group(name, sort_key=place)
     for place, name in enumerate(
-        ("Your cloudBits", "Their inputs", "Who follows whom", "A cloud of your own", "You", "Options")
+        ("Your cloudBits", "Their inputs", "Who follows whom", "A cloud of your own", "The community", "You", "Options")
     )
 )
 
@@ -60,6 +60,10 @@ COMMANDS: Final = (
     Command("clients", "_clients", "Let applications ask for tokens of a cloud, by its database.", _CLOUD),
     Command("members", "_members", "See to the members of a cloud's community, by its database.", _CLOUD),
     Command("enrol", "_enrol", "Let a real cloudBit into a cloud, by its database.", _CLOUD),
+    Command("projects", "_projects", "Find projects, look at them, say what you think of them.", _COMMUNITY),
+    Command("products", "_products", "List bits, kits and accessories.", _COMMUNITY),
+    Command("library", "_library", "Keep a list of the bits that you have.", _COMMUNITY),
+    Command("community", "_community", "Join the community, log in and out.", _COMMUNITY),
     Command("login", "_login", "Log in at a cloud, for all other commands.", _SELF),
     Command("logout", "_logout", "Forget a login.", _SELF),
     Command("completion", "_completion", "Print what has a shell complete this command's words.", _SELF),

@@ -18,6 +18,7 @@ from ..budget import Budget, Correctable, Grant, Priority
 from ..errors import (
     APIError,
     BudgetExhaustedError,
+    InvalidArgumentError,
     LittleBitsError,
     OAuthError,
     RateLimitedError,
@@ -68,7 +69,7 @@ class _Try:
 
 
 class Payer:
-    """Pays for a session's requests, tries them again, and tells what became of them.
+    """Pays for the requests of a session, or of whoever has a client, tries them again, and tells what became of them.
 
     Args:
         client: Sends one try.
@@ -79,11 +80,15 @@ class Payer:
 
     Attributes:
         outcomes: How often each status came, or each error where none did.
+
+    Raises:
+        InvalidArgumentError: ``max_wait`` is no time to wait.
     """
 
     def __init__(
         self, client: Client, *, budget: Budget, max_wait: float | None, retry: RetryPolicy, hooks: Hooks | None
     ) -> None:
+        _check_max_wait(max_wait)
         self.outcomes: Counter[str] = Counter()
         self._client = client
         self._budget = budget
@@ -112,8 +117,30 @@ class Payer:
             return grant
         raise SessionClosedError(f"{label}: the session was closed")
 
+    async def call(
+        self, call: Call[T], *, label: str, send: Callable[[Call[T], Grant], Awaitable[T]] | None = None
+    ) -> T:
+        """Send a call, as often as it takes and may be; each try by ``send``, for whoever has a public one."""
+        return await self.attempts(
+            lambda grant: self.send(call, grant) if send is None else send(call, grant),
+            label=label,
+            priority=Priority.COMMAND,
+            idempotent=call.idempotent,
+            once=call.once,
+        )
+
+    async def send(self, call: Call[T], grant: Grant) -> T:
+        """Send one try of a call, for a request that was granted."""
+        return await self.spend(grant, call, self._client.send)
+
     async def attempts(
-        self, attempt: Callable[[Grant], Awaitable[T]], *, label: str, priority: Priority, idempotent: bool
+        self,
+        attempt: Callable[[Grant], Awaitable[T]],
+        *,
+        label: str,
+        priority: Priority,
+        idempotent: bool,
+        once: bool = False,
     ) -> T:
         """Have something tried, each time for a request that the budget grants, until it succeeds or is given up."""
         max_wait = math.inf if self._max_wait is None else self._max_wait
@@ -134,7 +161,7 @@ class Payer:
             try:
                 return await attempt(grant)
             except LittleBitsError as exc:
-                wait = self._retry.wait(exc, tried, idempotent=idempotent)
+                wait = None if once else self._retry.wait(exc, tried, idempotent=idempotent)
                 # What the server asks for is a wait for the budget, its own; what we add against crowds is not.
                 asked = exc.retry_after or 0.0 if isinstance(exc, APIError) else 0.0
                 if wait is None or asked > max_wait:
@@ -218,3 +245,10 @@ class Payer:
         if self._hooks is not None:
             seconds = time.monotonic() - sent_at
             self._hooks.request_done(RequestDone(call.method, call.path, status, seconds, error))
+
+
+def _check_max_wait(seconds: object) -> None:
+    if seconds is None:
+        return
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0:
+        raise InvalidArgumentError(f"max_wait: seconds from 0 on, or None, not {seconds!r}")

@@ -24,7 +24,7 @@ from ..errors import (
 )
 from ..hooks import GuardedHooks, Hooks
 from ..models import AmplitudeEvent, ConnectionChange, Device, InputEvent, LightColor, LightMode, Subscription
-from ..transport import DEFAULT_BASE_URL, Client, Feed, FeedItem
+from ..transport import API, DEFAULT_BASE_URL, Client, Feed, FeedItem
 from ._connections_watch import ConnectionWatch
 from ._input_stream import InputStream
 from ._payer import Payer
@@ -84,7 +84,6 @@ class Session:
         hooks: Hooks | None = None,
     ) -> None:
         _check_version(api_version)
-        _check_max_wait(max_wait)
         self._version: Literal[1, 2, 3] = api_version
         self._budget = TokenBucket() if budget is None else budget
         self._retry = retry
@@ -93,7 +92,7 @@ class Session:
             auth=resolve_auth(auth),
             is_own_auth=not isinstance(auth, httpx.Auth),  # also of ours a token store may be the user's
             base_url=base_url or os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL,
-            api_version=api_version,
+            api=_api(api_version),
             timeout=timeout,
             proxy=proxy,
             trust_env=trust_env,
@@ -499,15 +498,10 @@ class Session:
             call: What to send.
             grant: What `Budget.acquire` gave; refunded where the request surely was not sent.
         """
-        return await self._payer.spend(grant, call, self._client.send)
+        return await self._payer.send(call, grant)
 
     async def _call(self, call: wire.Call[T], label: str) -> T:
-        return await self._payer.attempts(
-            lambda grant: self.send(call, grant),
-            label=label,
-            priority=Priority.COMMAND,
-            idempotent=call.idempotent,
-        )
+        return await self._payer.call(call, label=label, send=self.send)
 
 
 def _check_version(version: object) -> None:
@@ -515,11 +509,16 @@ def _check_version(version: object) -> None:
         raise InvalidArgumentError(f"api_version: 1, 2 or 3, not {version!r}")
 
 
-def _check_max_wait(seconds: object) -> None:
-    if seconds is None:
-        return
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0:
-        raise InvalidArgumentError(f"max_wait: seconds from 0 on, or None, not {seconds!r}")
+def _api(version: int) -> API:
+    return API(
+        prefix=f"/v{version}",
+        accept=f"application/vnd.littlebits.v{version}+json",
+        vendor_url=DEFAULT_BASE_URL,
+        hint=(
+            "the vendor's cloud is switched off: run your own with `littlebits serve`,"
+            f" and name it in {BASE_URL_VARIABLE}"
+        ),
+    )
 
 
 def _paste_safe(report: BudgetReport) -> dict[str, object]:

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, TypeVar
 
 import anyio
 import httpx
+from attrs import frozen
 
 from .._tasks import run_in_child, run_to_end
 from .._tracebacks import clear_locals
@@ -21,15 +22,15 @@ from ..errors import (
     TransportError,
 )
 from ..models import InputEvent
-from ..wire import Call, excerpt, read_error
+from ..wire import Call, excerpt
 from ._bytes import ACCEPTED_ENCODING, Body, ByteStream, body_of
 from ._checks import check_base_url, check_http2, check_proxy, check_timeout, check_user_agent
 from ._connections import STREAM, OwnTransport, SessionTransport, environment_proxy
-from ._discretion import bare, conceal, conceal_body, keep_private, watch_logs
+from ._discretion import SECRETS, bare, conceal, conceal_body, keep_private, watch_logs
 from ._feed import Feed
 from ._library import forget_library, hide_library, tell_library
 
-__all__ = ["DEFAULT_BASE_URL", "Client", "Heard", "Ready"]
+__all__ = ["API", "DEFAULT_BASE_URL", "Client", "Heard", "Ready"]
 
 DEFAULT_BASE_URL: Final = "https://api-http.littlebitscloud.cc"
 _MAX_ANSWER: Final = 16 * 2**20
@@ -44,14 +45,31 @@ Ready = Callable[[], None]
 Heard = Callable[[int, Mapping[str, str]], Awaitable[None]]
 
 
+@frozen(kw_only=True)
+class API:
+    """Which API a client speaks.
+
+    Attributes:
+        prefix: The path between the base URL and those of the calls.
+        accept: Sent as ``Accept``.
+        vendor_url: The base URL of the vendor's own, which is switched off.
+        hint: What to do instead, for who cannot reach that one.
+    """
+
+    prefix: str
+    accept: str
+    vendor_url: str
+    hint: str
+
+
 class Client:
     """Sends calls and opens streams, one try each, without budget or retries.
 
     Args:
         auth: Who is asking; sent to ``base_url`` and nowhere else, since redirects are not followed.
         is_own_auth: Whether that is of this package, and no user's code.
-        base_url: The cloud's URL; a path prefix is kept.
-        api_version: Named in the path and in ``Accept`` of each request.
+        base_url: The server's URL; a path prefix is kept.
+        api: What it speaks there.
         timeout: Seconds for the whole of one try, or httpx's limits for its phases.
         proxy: A proxy's URL; None asks the environment where ``trust_env`` says so.
         trust_env: Whether the environment's proxy and certificate settings count.
@@ -71,7 +89,7 @@ class Client:
         auth: httpx.Auth,
         is_own_auth: bool,
         base_url: str,
-        api_version: int,
+        api: API,
         timeout: float | httpx.Timeout,
         proxy: str | None,
         trust_env: bool,
@@ -83,7 +101,8 @@ class Client:
         http2 = check_http2(http2)
         user_agent = check_user_agent(user_agent)
         self.base_url = check_base_url(base_url)
-        self._prefix = f"{str(self.base_url).rstrip('/')}/v{api_version}"
+        self._api = api
+        self._prefix = str(self.base_url).rstrip("/") + api.prefix
         self._total = None if isinstance(timeout, httpx.Timeout) else check_timeout(timeout)
         self._limits = timeout if isinstance(timeout, httpx.Timeout) else httpx.Timeout(self._total)
         if transport is None:
@@ -109,7 +128,7 @@ class Client:
         self._http = _Http(
             auth=auth,
             headers={
-                "Accept": f"application/vnd.littlebits.v{api_version}+json",
+                "Accept": api.accept,
                 "Accept-Encoding": ACCEPTED_ENCODING,
                 "User-Agent": user_agent or f"littlebits-async/{__version__}",
             },
@@ -270,7 +289,8 @@ class Client:
             self._prefix + call.path,
             params=dict(call.query) or None,
             json=call.body,
-            extensions={"trace": progress.note, **(extensions or {})},
+            data=call.form,
+            extensions={"trace": progress.note, SECRETS: call.secrets, **(extensions or {})},
         )
         request.stream = _Body(request.content)
         return request
@@ -304,11 +324,8 @@ class Client:
         elif not isinstance(exc, TimeoutError):
             phase = "receive" if phase in ("pool", "connect") else phase
         hint = ""
-        if phase == "connect" and str(self.base_url).startswith(DEFAULT_BASE_URL):
-            hint = (
-                "; the vendor's cloud is switched off: run your own with `littlebits serve`,"
-                " and name it in LITTLEBITS_BASE_URL"
-            )
+        if phase == "connect" and str(self.base_url).startswith(self._api.vendor_url):
+            hint = f"; {self._api.hint}"
         if isinstance(exc, TimeoutError | httpx.TimeoutException):
             return RequestTimeoutError(f"{where}: no answer in time (phase: {phase}){hint}", phase=phase)
         detail = f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
@@ -356,7 +373,8 @@ def _read(call: Call[T], data: bytes) -> T:
     except LittleBitsError:  # which may quote the answer
         if (shown := conceal_body(data)) == data:
             raise
-    return call.read(shown)
+    call.read(shown)  # raises the same, unless what was taken out is one of the API's own words
+    raise DecodeError(f"{call.method} {call.path} answered what can be neither used nor shown")
 
 
 async def _read_all(response: httpx.Response, where: str) -> bytes:
@@ -391,9 +409,7 @@ async def _read_some(response: httpx.Response, patience: float | None) -> bytes:
 
 async def _refusal(call: Call[Any], response: httpx.Response, patience: float | None) -> APIError:
     location = {name: value for name, value in response.extensions.items() if name == "location"}
-    return read_error(
-        method=call.method,
-        path=call.path,
+    return call.read_error(
         status=response.status_code,
         headers={name: conceal(value) for name, value in (_lower(response.headers) | location).items()},
         body=conceal_body(await _read_some(response, patience)),

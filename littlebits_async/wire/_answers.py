@@ -15,13 +15,16 @@ from ._converter import many, structure
 from ._json import RefusedError, UnusableError, decode, integer, items, members
 
 __all__ = [
+    "acknowledgement",
     "envelope_status",
+    "only",
     "read_device",
     "read_devices",
     "read_done",
     "read_made_device",
     "read_made_subscription",
     "read_subscriptions",
+    "refuse",
 ]
 
 # "OK" is on record for output and subscriptions; what /ping says is not, and "pong" would be no surprise.
@@ -30,7 +33,7 @@ _WORDS: Final = frozenset({"", "ok", "pong"})
 
 def read_done(data: bytes | str) -> None:
     """Read the answer of a call that has nothing to tell: ``{}``, ``{"success": true}``, ``OK``, ``[1,1,1]``, none."""
-    _refuse(_acknowledgement(data))
+    refuse(acknowledgement(data))
 
 
 def read_devices(data: bytes | str) -> list[Device]:
@@ -49,28 +52,28 @@ def read_device(data: bytes | str, *, device_id: str) -> Device:
     try:
         return _device(value, device_id)
     except UnusableError:
-        _refuse(value)
+        refuse(value)
         raise
 
 
 def read_made_device(data: bytes | str, *, asked: Device) -> Device:
     """Read the device that was changed; where the answer does not show it, what was asked for is what is known."""
-    value = _acknowledgement(data)
+    value = acknowledgement(data)
     try:
         return _device(value, asked.id)
     except UnusableError:
-        _refuse(value)
+        refuse(value)
         return asked
 
 
 def read_made_subscription(data: bytes | str, *, asked: Subscription) -> Subscription:
     """Read the subscription that was made; what the answer leaves out is what was asked for."""
-    value = _acknowledgement(data)
+    value = acknowledgement(data)
     found = asked
     try:
-        found = structure(_only(value), Subscription)
+        found = structure(only(value), Subscription)
     except UnusableError:
-        _refuse(value)
+        refuse(value)
     return evolve(found, events=found.events or asked.events)
 
 
@@ -81,7 +84,8 @@ def envelope_status(value: object) -> int | None:
     return status if status is not None and 400 <= status <= 599 else None  # noqa: PLR2004 - HTTP's own ranges
 
 
-def _acknowledgement(data: bytes | str) -> object:
+def acknowledgement(data: bytes | str) -> object:
+    """Decode the answer of a call that has little to tell: a word that means yes, and nothing at all, is None."""
     word = data.decode(errors="replace") if isinstance(data, bytes) else data
     return None if word.strip().lower() in _WORDS else decode(data)
 
@@ -89,7 +93,7 @@ def _acknowledgement(data: bytes | str) -> object:
 def _list(data: bytes | str) -> list[object]:
     value = decode(data)
     if not isinstance(value, list):
-        _refuse(value)
+        refuse(value)
         raise UnusableError("not a list")
     return cast("list[object]", value)
 
@@ -99,15 +103,21 @@ def _device(value: object, device_id: str) -> Device:
     if len(listed) > 1:
         # The v1 document prints the whole list under GET /devices/{device_id}.
         value = next((item for item in listed if members(item).get("id") == device_id), None)
-    return structure(_only(value), Device)
+    return structure(only(value), Device)
 
 
-def _only(value: object) -> object:
+def only(value: object) -> object:
     """The one item of a list of one; anything else is itself."""
     listed = items(value)
     return listed[0] if len(listed) == 1 else value
 
 
-def _refuse(value: object) -> None:
-    if value is False or members(value).get("success") is False or envelope_status(value) is not None:
+def refuse(value: object) -> None:
+    """Raise where an answer says no in plain words, in whichever API's envelope.
+
+    Raises:
+        RefusedError: It does.
+    """
+    said_no = (members(part).get("success") is False for part in (value, members(value).get("meta")))
+    if value is False or any(said_no) or envelope_status(value) is not None:
         raise RefusedError(value)

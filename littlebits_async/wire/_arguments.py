@@ -15,7 +15,7 @@ from urllib.parse import quote
 from ..errors import InvalidArgumentError
 from ..models import FOREVER
 
-__all__ = ["choice", "duration_ms", "input_interval_ms", "names", "path", "percent", "text"]
+__all__ = ["choice", "duration_ms", "input_interval_ms", "names", "path", "percent", "segment", "text", "whole"]
 
 _MAX_PERCENT: Final = 100
 _MAX_PULSE_MS: Final = 32_000
@@ -29,8 +29,8 @@ _MOST_BYTES: Final = {"device_id": 1024, "publisher_id": 1024, "subscriber_id": 
 """What goes into a URL is bounded, which as a whole is: 64 KiB in httpx, 8 KiB with many servers."""
 
 
-def text(name: str, value: object, *, empty: bool = False) -> str:
-    """A text that UTF-8 can carry, and where it goes into a URL one of a sane length."""
+def text(name: str, value: object, *, empty: bool = False, most: int | None = None) -> str:
+    """A text that UTF-8 can carry, and where it goes into a URL one of a sane length, ``most`` bytes."""
     if not isinstance(value, str):
         raise InvalidArgumentError(f"{name} must be a str, not {type(value).__name__}")
     if not value and not empty:
@@ -39,17 +39,22 @@ def text(name: str, value: object, *, empty: bool = False) -> str:
     if _SURROGATE.search(value):
         raise InvalidArgumentError(f"{name} holds a lone surrogate, which no request can carry")
     size = len(value.encode())
-    if size > (most := _MOST_BYTES.get(name, size)):
+    if size > (most := most or _MOST_BYTES.get(name, size)):
         raise InvalidArgumentError(f"{name} must be of {most} bytes at most, not {size}")
     return value
 
 
 def path(device_id: object, *rest: str) -> str:
     """The path of a device, its id as one segment whatever it holds."""
-    segment = text("device_id", device_id)
-    if segment in {".", ".."}:
-        raise InvalidArgumentError(f"device_id must name a device; {segment!r} is a step in a path")
-    return "/".join(("/devices", quote(segment, safe=""), *rest))
+    return "/".join(("/devices", segment("device_id", device_id), *rest))
+
+
+def segment(name: str, value: object, *, most: int | None = None) -> str:
+    """A text as one segment of a path, whatever it holds."""
+    found = text(name, value, most=most)
+    if found in {".", ".."}:
+        raise InvalidArgumentError(f"{name} must be a name; {found!r} is a step in a path")
+    return quote(found, safe="")
 
 
 def percent(value: object) -> float:
@@ -68,6 +73,11 @@ def duration_ms(value: object, *, bounded: bool) -> int:
 def input_interval_ms(value: object) -> int:
     """The time between two input events."""
     return _integer("input_interval_ms", value, _MIN_INTERVAL_MS, _MAX_EXACT)
+
+
+def whole(name: str, value: object, *, least: int = 1) -> int:
+    """A whole number, from ``least`` on."""
+    return _integer(name, value, least, _MAX_EXACT)
 
 
 def choice(name: str, value: object, allowed: Iterable[StrEnum]) -> str:

@@ -5,13 +5,14 @@ documented and takes the bodies of version 2.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import Generic, Literal, TypeVar
 
 from attrs import field, frozen
 
-from ..errors import DecodeError, InvalidArgumentError
+from ..errors import APIError, DecodeError, InvalidArgumentError
 from ..models import FOREVER, AmplitudeEvent, Device, InputEvent, LightColor, LightMode, Subscription
 from . import _arguments as check
 from ._answers import (
@@ -22,7 +23,7 @@ from ._answers import (
     read_made_subscription,
     read_subscriptions,
 )
-from ._errors import refused
+from ._errors import ADVICE, read_error, refused
 from ._events import read_input
 from ._json import RefusedError, UnusableError, excerpt
 
@@ -43,14 +44,14 @@ __all__ = [
     "update_device",
 ]
 
-_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
 
 Version = Literal[1, 2, 3]
 """A version of the API."""
 
 
 @frozen(kw_only=True)
-class Call(Generic[_T]):
+class Call(Generic[_T_co]):
     """One request, and how to read its answer.
 
     Attributes:
@@ -58,7 +59,11 @@ class Call(Generic[_T]):
         path: The path below the version, percent-encoded.
         query: The query's parameters, not encoded.
         body: The JSON body, or None for none.
+        form: The body's fields where it is a form, or None.
+        secrets: What of all this no log and no error may show, even where an answer repeats it.
         idempotent: Whether it may be repeated when it is not known whether the first was done.
+        once: Whether it must not be repeated at all.
+        advice: What to do about an answer that is no success, by status.
     """
 
     method: str
@@ -66,10 +71,14 @@ class Call(Generic[_T]):
     # Callback URLs carry keys, activation carries the bit's secret: neither belongs in a log.
     query: Mapping[str, str] = field(factory=dict[str, str], repr=False)
     body: Mapping[str, object] | None = field(default=None, repr=False)
+    form: Mapping[str, str] | None = field(default=None, repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
     idempotent: bool
-    _answer: Callable[[bytes | str], _T] = field(alias="answer", repr=False, eq=False)
+    once: bool = False
+    advice: Mapping[int, str] = field(default=ADVICE, repr=False)
+    _answer: Callable[[bytes | str], _T_co] = field(alias="answer", repr=False, eq=False)
 
-    def read(self, data: bytes | str) -> _T:
+    def read(self, data: bytes | str) -> _T_co:
         """Read the body of a 2xx answer (of `inputs`: the data of one event).
 
         Raises:
@@ -79,12 +88,25 @@ class Call(Generic[_T]):
         try:
             return self._answer(data)
         except RefusedError as error:
-            raise refused(self.method, self.path, error) from None
+            refusal = refused(self.method, self.path, error, advice=self.advice)
         except UnusableError as error:
             raise DecodeError(
                 f"{self.method} {self.path} answered what cannot be used: {error} (does base_url lead to a cloud?)",
                 excerpt=excerpt(data),
             ) from error
+        raise refusal  # not above: what holds the whole answer would be its context
+
+    def read_error(self, *, status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> APIError:
+        """Read an answer that is no success: the error to raise; see `wire.read_error`."""
+        return read_error(
+            method=self.method,
+            path=self.path,
+            status=status,
+            headers=headers,
+            body=body,
+            now=now,
+            advice=self.advice,
+        )
 
 
 def devices() -> Call[list[Device]]:

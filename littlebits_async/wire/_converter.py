@@ -7,6 +7,7 @@ Source: spec/cloud-api-v2.txt, spec/cloud-http-api-v1-and-webhooks.md ("Object S
 """
 
 import logging
+from collections.abc import Callable
 from typing import Final, TypeVar
 
 from cattrs import Converter
@@ -31,8 +32,14 @@ def structure(value: object, cl: type[_T]) -> _T:
     return _converter.structure(value, cl)
 
 
-def many(value: object, cl: type[_T]) -> list[_T]:
-    """Make a model of each item of an array, without those that cannot be used."""
+def many(value: object, cl: type[_T], structure: Callable[[object, type[_T]], _T] = structure) -> list[_T]:
+    """Make a model of each item of an array, without those that cannot be used.
+
+    Args:
+        value: The array; anything else is an empty one.
+        cl: The model.
+        structure: How one is made.
+    """
     good: list[_T] = []
     reason = UnusableError()
     everything = items(value)

@@ -1,7 +1,9 @@
 """Answers that are no success to errors.
 
 Source: spec/cloud-api-v2.txt ("Errors", "Rate limiting"), spec/cloud-http-api-v1-and-webhooks.md (the v1 envelope),
-RFC 9110 (Location, Retry-After, WWW-Authenticate), RFC 6750 section 3 (error_description).
+spec/mobile-application-api.txt ("LB API Response Format"; its ``errors`` are a text there, and elsewhere a list, or
+lists by field, as Rails has them), RFC 9110 (Location, Retry-After, WWW-Authenticate), RFC 6750 section 3
+(error_description).
 """
 
 import math
@@ -27,9 +29,9 @@ from ..errors import (
     UnprocessableError,
 )
 from ._answers import envelope_status
-from ._json import RefusedError, UnusableError, clean, decode, members, text
+from ._json import RefusedError, UnusableError, clean, decode, items, members, text
 
-__all__ = ["read_error", "read_retry_after", "refused"]
+__all__ = ["ADVICE", "read_error", "read_retry_after", "refused"]
 
 _CLASSES: Final[Mapping[int, type[APIError]]] = {
     400: BadRequestError,
@@ -42,7 +44,7 @@ _CLASSES: Final[Mapping[int, type[APIError]]] = {
     429: RateLimitedError,
     503: ServiceUnavailableError,
 }
-_ADVICE: Final[Mapping[int, str]] = {
+ADVICE: Final[Mapping[int, str]] = {
     400: "check the arguments",
     401: "check the access token",
     403: "use a token with a larger scope, or the owner's",
@@ -57,7 +59,14 @@ _DESCRIPTION: Final = re.compile(r'\berror_description\s*=\s*"((?:[^"\\]|\\.)*)"
 
 
 def read_error(
-    *, method: str, path: str, status: int, headers: Mapping[str, str], body: bytes, now: datetime
+    *,
+    method: str,
+    path: str,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    now: datetime,
+    advice: Mapping[int, str] = ADVICE,
 ) -> APIError:
     """Read an answer that is no success: the error to raise, of the class of its status.
 
@@ -68,6 +77,7 @@ def read_error(
         headers: The answer's headers, names in lower case.
         body: The answer's body, whatever it is.
         now: An aware datetime, for a ``Retry-After`` that is a date where the answer has no ``Date``.
+        advice: What to do about it, by status.
 
     Source: spec/cloud-api-v2.txt, "Errors"; spec/cloud-http-api-v1-and-webhooks.md, "/devices/{device_id}/output".
     """
@@ -75,7 +85,7 @@ def read_error(
         envelope: object = decode(body)
     except UnusableError:
         envelope = None
-    return _error(method=method, path=path, status=status, envelope=envelope, headers=headers, now=now)
+    return _error(method=method, path=path, status=status, envelope=envelope, headers=headers, now=now, advice=advice)
 
 
 def read_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -96,29 +106,41 @@ def read_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
-def refused(method: str, path: str, refusal: RefusedError) -> APIError:
+def refused(method: str, path: str, refusal: RefusedError, *, advice: Mapping[int, str]) -> APIError:
     """The error of an answer whose body says no under a status that says yes.
 
     Where the body repeats no status of its own, the error's is 200.
     """
     status = envelope_status(refusal.body) or 200
-    return _error(method=method, path=path, status=status, envelope=refusal.body, headers={}, now=None)
+    return _error(method=method, path=path, status=status, envelope=refusal.body, headers={}, now=None, advice=advice)
 
 
 def _error(
-    *, method: str, path: str, status: int, envelope: object, headers: Mapping[str, str], now: datetime | None
+    *,
+    method: str,
+    path: str,
+    status: int,
+    envelope: object,
+    headers: Mapping[str, str],
+    now: datetime | None,
+    advice: Mapping[int, str],
 ) -> APIError:
     said = members(envelope)
     phrase = "Refused" if status == HTTPStatus.OK else _phrase(status)
     error = text(said.get("error")) or phrase
-    message = text(said.get("message")) or _description(headers.get("www-authenticate", ""))
+    message = (
+        text(said.get("message"))
+        or _explanation(members(said.get("meta")).get("errors"))
+        or _explanation(said.get("errors"))
+        or _description(headers.get("www-authenticate", ""))
+    )
     retry_after = read_retry_after(headers, now) if now else None
 
     what = f"{method} {path} failed: {status} {clean(error, _SHOWN)}".rstrip()
     if message and (shown := clean(message, _SHOWN)):
         what += f": {shown}"
-    if advice := _advice(status, headers.get("location"), retry_after):
-        what += f" ({advice})"
+    if hint := _hint(status, headers.get("location"), retry_after, advice):
+        what += f" ({hint})"
     cls = _CLASSES.get(status, ServerError if 500 <= status <= 599 else APIError)  # noqa: PLR2004 - HTTP's own range
     return cls(what, status=status, error=error, message=message, method=method, path=path, retry_after=retry_after)
 
@@ -130,18 +152,29 @@ def _phrase(status: int) -> str:
         return ""
 
 
+def _explanation(errors: object) -> str | None:
+    """What ``errors`` say: a text, a list of texts, or a text or a list of them for each field."""
+    said = [(name, items(value) or [value]) for name, value in members(errors).items()]
+    by_field = [f"{name}: {', '.join(texts)}" for name, values in said if (texts := _texts(values))]
+    return "; ".join([*_texts(items(errors) or [errors]), *by_field]) or None
+
+
+def _texts(values: list[object]) -> list[str]:
+    return [said for value in values if (said := text(value))]
+
+
 def _description(challenge: str) -> str | None:
     found = _DESCRIPTION.search(challenge)
     return (re.sub(r"\\(.)", r"\1", found[1]) or None) if found else None
 
 
-def _advice(status: int, location: str | None, retry_after: float | None) -> str:
+def _hint(status: int, location: str | None, retry_after: float | None, advice: Mapping[int, str]) -> str:
     if 300 <= status <= 399:  # noqa: PLR2004 - HTTP's own range
         target = f" to {_address(location)}" if location else ""
         return f"redirected{target}; redirects are not followed, set base_url to the address that answers"
     if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return "try again later" if retry_after is None else f"try again in {math.ceil(retry_after)} s"
-    return _ADVICE.get(status, "")
+    return advice.get(status, "")
 
 
 def _address(location: str) -> str:

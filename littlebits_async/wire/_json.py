@@ -31,8 +31,8 @@ _INT64: Final = 2**63
 _SURROGATES: Final = re.compile(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
-# `hash` activates a bit: whoever has it, has the bit. Events carry it.
-_SECRETS: Final = re.compile(r'("(?:hash|device_hash|access_token|refresh_token|token)"\s*:\s*")[^"]*')
+# `hash` activates a bit: whoever has it, has the bit. Events carry it. `spree_api_key` is a user of the community.
+_SECRETS: Final = re.compile(r'("(?:hash|device_hash|access_token|refresh_token|token|spree_api_key)"\s*:\s*")[^"]*')
 
 
 class UnusableError(ValueError):

@@ -11,6 +11,7 @@ from typing import Final
 from littlebits_async import wire
 from littlebits_async.errors import APIError, DecodeError, LittleBitsError
 from littlebits_async.models import Device, InputEvent, Subscription
+from tests.property.test_community_answers import check_answers
 from tests.property.test_wire import CALLS, MESSAGES
 from tests.spec_messages import FOLDER
 
@@ -25,10 +26,12 @@ _HEADS: Final = [
 
 BODIES: Final = [
     *(file.read_bytes() for file in sorted(FOLDER.glob("cloud-*/*"))),
+    *(file.read_bytes() for file in sorted(FOLDER.glob("mobile/*.200.json"))),
     *MESSAGES,
     b"OK",
     b"[1,1,1]",
     b'{"success":false,"message":"no"}',
+    b'{"results":{},"meta":{"success":false,"errors":{"email":["is invalid"]}}}',
     b'{"statusCode":404,"error":"Not Found","message":"Device not found."}',
     b'{"id":"a","label":"\\ud83d"}',
     b'{"id":"a","user_id":"9999999999999999999","input_interval_ms":1e30}',
@@ -56,6 +59,7 @@ def check(data: bytes) -> None:
         else:
             assert isinstance(value, kind)
             check_value(value)
+    check_answers(body)
     for said in (body, body.decode(errors="replace")):
         for device_id in ("00e04c000000", ""):
             try:

@@ -698,6 +698,63 @@ FAULTS: Final = (
         '        """Ask whether the API is there.\n\n        Cost: 1 request.\n',
         '        """Ask whether the API is there.\n',
     ),
+    # C1 to C4
+    Fault(
+        ("C1",),
+        "a like is tried again",
+        "community/calls.py",
+        "reader_of_one(Like), once=True)",
+        "reader_of_one(Like))",
+    ),
+    Fault(
+        ("C1",),
+        "a password reset is tried again",
+        "community/calls.py",
+        "secrets=(email,), once=True)",
+        "secrets=(email,))",
+    ),
+    Fault(
+        ("C2",),
+        "a page that is the one before is no end",
+        "community/_pages.py",
+        " or ids == self._before or",
+        " or",
+    ),
+    Fault(
+        ("C2",),
+        "a server that begins anew is asked for ever",
+        "community/_pages.py",
+        " or (ids and ids == self._opening):",
+        ":",
+    ),
+    Fault(
+        ("C2",),
+        "a page of which nothing can be used is the end",
+        "community/_pages.py",
+        "        if not page.sent or",
+        "        if not ids or",
+    ),
+    Fault(
+        ("C3",),
+        "success in the envelope's meta is not looked at",
+        "wire/_answers.py",
+        'for part in (value, members(value).get("meta")))',
+        "for part in (value,))",
+    ),
+    Fault(
+        ("C4.elsewhere",),
+        "the command line sends its key to whatever community is named",
+        "cli/_membership.py",
+        ' if url and url.rstrip("/") == kept_url else None)',
+        ")",
+    ),
+    Fault(
+        ("C4.logout",),
+        "a logout does not forget the key",
+        "community/_community.py",
+        "        self._auth.forget(key)\n",
+        "",
+    ),
     # What else the README says
     Fault(
         ("W5",),

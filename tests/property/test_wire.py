@@ -73,6 +73,8 @@ KNOWN = frozenset(
         "device_id",
         "bit_id",
         "success",
+        "meta",
+        "errors",
         "statusCode",
         "code",
         "error",

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 import pytest
 
 from littlebits_async import CloudBit, InputReactor, OAuth2, OutputQueue, Session, WebhookReceiver
+from littlebits_async.community import Community
 
 
 def calls() -> Iterator[tuple[str, str]]:
     # Of what can make requests: a recording, its replay and the operators have nothing to make one with.
-    for cls in (Session, CloudBit, InputReactor, OAuth2, OutputQueue, WebhookReceiver):
+    for cls in (Session, CloudBit, Community, InputReactor, OAuth2, OutputQueue, WebhookReceiver):
         for name, member in inspect.getmembers(cls, inspect.isfunction):
             if name.endswith("auth_flow"):
                 continue  # httpx calls it

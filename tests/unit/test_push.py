@@ -479,7 +479,7 @@ async def test_who_takes_is_no_part_of_our_requests(
     pushed: bool,  # noqa: FBT001
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    seen: list[str | None] = []
+    seen: list[object] = []
 
     def take(_items: list[FeedItem]) -> bool:
         seen.append(credentials.get())
