@@ -56,14 +56,16 @@ async def errors(process: asyncio.subprocess.Process) -> str:
     [
         (0, r"\d\d:\d\d:\d\d 00e04000000[12] +\d+\.\d %"),
         (1, r"dimmer is at \d+ %, \d\.\d\d V"),
+        (2, r"[A-Z][\w ]+ \d+"),
     ],
 )
 async def test_the_examples_run_as_pasted(block: int, expected: str) -> None:
-    async with LocalCloud() as cloud:
+    async with LocalCloud(community=True) as cloud:
         await cloud.add_device("00e040000001", label="dimmer", waveform="sine")
         await cloud.add_device("00e040000002", label="button", waveform="button")
         token = await cloud.create_token()
-        environment = {"LITTLEBITS_BASE_URL": cloud.url, "LITTLEBITS_TOKEN": token}
+        environment = {"LITTLEBITS_TOKEN": token}
+        environment |= dict.fromkeys(("LITTLEBITS_BASE_URL", "LITTLEBITS_COMMUNITY_URL"), cloud.url)
         async with running(sys.executable, "-c", PYTHON[block], **environment) as process:
             printed = await lines(process, 6)
             if len(printed) < 6:
@@ -73,7 +75,7 @@ async def test_the_examples_run_as_pasted(block: int, expected: str) -> None:
 
 
 def test_every_example_is_run() -> None:
-    assert len(PYTHON) == 2
+    assert len(PYTHON) == 3
 
 
 @pytest.mark.asyncio
