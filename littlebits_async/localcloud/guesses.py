@@ -1,11 +1,28 @@
 """How often somebody may be wrong about a secret; no I/O, no clock."""
 
 from collections import OrderedDict, deque
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Final
 
-__all__ = ["Guesses"]
+from starlette.datastructures import Address
+
+__all__ = ["Guesses", "source_of"]
 
 _MOST_SOURCES: Final = 10_000
+_NETWORK: Final = 64
+"""Bits of an IPv6 address; whoever has one has all that begin so (RFC 4291, section 2.5.4)."""
+
+
+def source_of(client: Address | None) -> str:
+    """Tell who somebody is, as far as their address can: of IPv6 the network that it is in."""
+    host = "" if client is None else client.host
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if not isinstance(address, IPv6Address):
+        return host
+    return str(address.ipv4_mapped or IPv6Network((address, _NETWORK), strict=False))
 
 
 class Guesses:

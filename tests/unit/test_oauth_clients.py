@@ -1,8 +1,7 @@
-"""Applications: what is registered, where they may be sent back to, and how often an address may be wrong."""
+"""Applications: what is registered, and where they may be sent back to."""
 
 import pytest
 
-from littlebits_async.localcloud.guesses import Guesses
 from littlebits_async.localcloud.oauth import BadClientError, new_client
 from littlebits_async.localcloud.oauth._clients import may_return_to
 from littlebits_async.localcloud.tokens import digest
@@ -101,24 +100,3 @@ def test_only_a_port_of_this_machine_may_differ(registered: str, asked: str, *, 
     assert may_return_to(client, asked) is is_allowed
     client, _ = new_client("a", name="A", redirect_uris=[registered], scopes=["read"], confidential=True)
     assert not may_return_to(client, asked)
-
-
-def test_an_address_may_be_wrong_so_often_in_any_window() -> None:
-    guesses = Guesses(most=2, window=60)
-    assert guesses.wait("a", 0) == 0
-    guesses.note("a", 0)
-    assert guesses.wait("a", 10) == 0
-    guesses.note("a", 10)
-    assert guesses.wait("a", 20) == 40
-    assert guesses.wait("b", 20) == 0
-    assert guesses.wait("a", 60) == 0
-    guesses.note("a", 60)
-    assert guesses.wait("a", 61) == 9
-
-
-def test_it_remembers_a_bounded_number_of_addresses() -> None:
-    guesses = Guesses(most=1)
-    for number in range(10_001):
-        guesses.note(str(number), 0)
-    assert guesses.wait("0", 1) == 0
-    assert guesses.wait("1", 1) > 0

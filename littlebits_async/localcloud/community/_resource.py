@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from .. import fields
 from ..access import loggable
 from ..answers import CORS, Refusal, answer, preflight
+from ..guesses import source_of
 from ..limiting import RequestLimit
 from ..resources import log_failure, log_unkept
 from ..storage import StorageError, Store
@@ -65,7 +66,7 @@ class Call:
     @property
     def address(self) -> str:
         """Where it comes from."""
-        return self.request.client.host if self.request.client else ""
+        return source_of(self.request.client)
 
     @property
     def picture(self) -> Picture:

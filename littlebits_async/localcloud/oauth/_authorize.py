@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from ..answers import Refusal
-from ..guesses import Guesses
+from ..guesses import Guesses, source_of
 from ..storage import ClientRecord, StorageError, Store, TokenRecord
 from ..tokens import Tokens
 from ._clients import may_return_to
@@ -155,7 +155,7 @@ class Authorize:
             return question.answer(error=denial.error, error_description=denial.description)
         if form.get("decision") != "allow":
             return question.answer(error="access_denied", error_description="It was not allowed")
-        address, now = request.client.host if request.client else "", time.monotonic()
+        address, now = source_of(request.client), time.monotonic()
         if wait := self._guesses.wait(address, now):
             raise Refusal(
                 HTTPStatus.TOO_MANY_REQUESTS,

@@ -11,7 +11,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ..guesses import Guesses
+from ..guesses import Guesses, source_of
 from ..storage import ClientRecord, Store
 from ._clients import authenticate
 from ._forms import Denial, Parameters, read_form
@@ -58,7 +58,7 @@ class TokenEndpoint:
     async def _guarded(self, request: Request, work: _Work) -> Mapping[str, object]:
         form = await read_form(request)
         # One application that tries again and again what has ended is not to keep the others of its machine waiting.
-        who = f"{request.client.host if request.client else ''} {form.get('client_id', '')[:_LONGEST]}"
+        who = f"{source_of(request.client)} {form.get('client_id', '')[:_LONGEST]}"
         now = time.monotonic()
         if wait := self._guesses.wait(who, now):
             raise Denial(
