@@ -190,7 +190,7 @@ class OutputQueue:
         finally:
             self._dropped = tuple((output.device_id, output.percent) for output in self._outputs.clear())
             if self._dropped:
-                _log.warning("%d outputs were not sent: %s", len(self._dropped), self._dropped)
+                _log.warning("not sent when the queue ended: %s", self._dropped)
             self._idle.set()
 
     def _take(self) -> Output:

@@ -350,7 +350,11 @@ class InputReactor:
 
     @property
     def latest(self) -> Mapping[str, InputEvent]:
-        """The newest event of each device, as received: taken or not, dropped or not."""
+        """The newest event of each device, as received: taken or not, dropped or not.
+
+        A reactor of which nothing else is used needs ``overflow=Overflow.LATEST``: with `Overflow.BLOCK` events that
+        nobody takes hold the streams back once the buffer is full.
+        """
         return MappingProxyType(self._latest)
 
     def _check(self) -> None:
