@@ -24,7 +24,7 @@ from ..answers import CORS, Refusal, answer, preflight
 from ..guesses import source_of
 from ..limiting import RequestLimit
 from ..resources import log_failure, log_unkept
-from ..storage import StorageError, Store
+from ..storage import GoneError, StorageError, Store
 from ..tokens import digest
 from ._multipart import is_multipart, parse_multipart
 from ._pictures import Picture, pictures_at
@@ -35,6 +35,7 @@ __all__ = ["Call", "Key", "Operation", "Resource"]
 _HEADER: Final = "MobileAppAuth"
 _VERSION: Final = 2
 _LONGEST_ID: Final = 15
+_GONE: Final = Refusal(HTTPStatus.NOT_FOUND, "Who or what this is about was removed just now")
 _FAILURE: Final = Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here. Try again later.")
 _UNAVAILABLE: Final = Refusal(
     HTTPStatus.SERVICE_UNAVAILABLE, "The cloud cannot keep anything at the moment. Try again later."
@@ -132,6 +133,8 @@ class Resource:
             response = _refuse(scope, noted, refusal)
         except ClientDisconnect:
             return
+        except GoneError:
+            response = _refuse(scope, noted, _GONE)
         except StorageError as error:
             log_unkept(scope, error)
             response = _refuse(scope, noted, _UNAVAILABLE)

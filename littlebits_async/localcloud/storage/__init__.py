@@ -1,6 +1,6 @@
 """What the cloud keeps on disk."""
 
-from ._community import CommentRecord, CommunityTables, Standing
+from ._community import CommentRecord, CommunityTables, GoneError, Standing
 from ._community_members import MemberRecord, MemberTables
 from ._grants import GrantTables, Issue, Outcome
 from ._records import (
@@ -24,6 +24,7 @@ __all__ = [
     "DeliveryRecord",
     "DeviceRecord",
     "EnrolmentRecord",
+    "GoneError",
     "GrantRecord",
     "GrantTables",
     "Issue",

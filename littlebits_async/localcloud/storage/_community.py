@@ -4,19 +4,25 @@ Products and projects themselves are not kept here: they come with the program, 
 """
 
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping
-from typing import Final
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Final, TypeVar
 
 from attrs import field, frozen
 
 from ._community_members import MemberRecord, insert_member
 from ._writer import Run
 
-__all__ = ["CommentRecord", "CommunityTables", "Standing"]
+__all__ = ["CommentRecord", "CommunityTables", "GoneError", "Standing"]
+
+T = TypeVar("T")
 
 _MOST_REPLIES: Final = 100
 """Of one comment: they are all told with it."""
 _COMMENT: Final = "SELECT id, project_id, member_id, reply_to, body, created_ms FROM comments"
+
+
+class GoneError(Exception):
+    """Whom or what a change is about was removed meanwhile; nothing of it is kept."""
 
 
 @frozen(kw_only=True)
@@ -123,7 +129,7 @@ class CommunityTables:
             (count,) = db.execute("SELECT count(*) FROM likes WHERE project_id = ?", (project_id,)).fetchone()
             return count, likes
 
-        return await self._run(toggle)
+        return await self._change(toggle)
 
     # Comments
 
@@ -169,7 +175,7 @@ class CommunityTables:
             (replies,) = db.execute("SELECT count(*) FROM comments WHERE reply_to = ?", (comment.reply_to,)).fetchone()
             return _insert_comment(db, comment) if replies < _MOST_REPLIES else None
 
-        return await self._run(add)
+        return await self._change(add)
 
     # What members have
 
@@ -179,7 +185,7 @@ class CommunityTables:
 
     async def add_to_library(self, member_id: int, variants: Mapping[int, int]) -> dict[int, int]:
         """Let a member have more of some variants; return how many of each of those there are now."""
-        return await self._run(lambda db: _change_library(db, member_id, variants, 1))
+        return await self._change(lambda db: _change_library(db, member_id, variants, 1))
 
     async def change_library(
         self, member_id: int, variant_id: int, variants: Mapping[int, int], times: int
@@ -201,7 +207,7 @@ class CommunityTables:
                 return None
             return _change_library(db, member_id, variants, times)
 
-        return await self._run(change)
+        return await self._change(change)
 
     async def remove_from_library(
         self, member_id: int, variant_id: int, variants: Mapping[int, int]
@@ -219,7 +225,13 @@ class CommunityTables:
             _change_library(db, member_id, variants, -times)
             return _library(db, member_id)
 
-        return await self._run(remove)
+        return await self._change(remove)
+
+    async def _change(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return await self._run(job)
+        except sqlite3.IntegrityError as error:  # the only one there can be: what a row refers to is not there
+            raise GoneError from error
 
 
 def _liked(db: sqlite3.Connection, member_id: int | None) -> list[int]:

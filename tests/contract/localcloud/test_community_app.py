@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from littlebits_async.localcloud import LocalCloud
+from littlebits_async.localcloud.storage import MemberRecord, MemberTables
 from littlebits_async.localcloud.storage._community import CommunityTables
 from tests.support.community import Member, Site, open_site
 from tests.support.disk import Disk
@@ -205,3 +206,25 @@ async def test_what_an_older_catalogue_had_is_left_out(db: Path) -> None:
         assert (await site.get("/my_library", member.key)).results == []
         assert (await site.get("/users/ada/likes")).results == []
         assert (await site.post("/my_library", member.key, variant_id=101)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [("/projects/1/like", {}), ("/projects/1/comments", {"comment": "Hello"}), ("/my_library", {"variant_id": "101"})],
+)
+async def test_who_is_removed_while_the_request_is_looked_at_leaves_nothing_behind(
+    site: Site, member: Member, path: str, form: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (await site.get("/projects/1")).results
+
+    async def remove_behind(tables: MemberTables, digest: str) -> MemberRecord | None:
+        found = await with_key(tables, digest)
+        assert found is not None
+        assert await tables.remove(found.id)
+        return found
+
+    with_key = MemberTables.with_key
+    monkeypatch.setattr(MemberTables, "with_key", remove_behind)
+    reply = await site.post(path, member.key, **form)
+    assert (reply.status, reply.errors) == (404, "Who or what this is about was removed just now")
+    assert (await site.get("/projects/1")).results == before
