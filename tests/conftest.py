@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,12 @@ from tests.support.marks import ids_of
 pytest_plugins = ["littlebits_async.testing"]
 
 PLAIN = "asyncio-plain"
+
+
+def pytest_collection_finish() -> None:
+    """Have no search for garbage go through all tests there are, which live to the end: many tests search for it."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
