@@ -12,6 +12,7 @@ import attrs
 import pytest
 
 from littlebits_async.cli import main
+from littlebits_async.community import Community, Pages, Project
 from littlebits_async.localcloud.community._passwords import COSTS
 from littlebits_async.testing import RunningCloud, run_cloud
 from tests.support.command import Result
@@ -107,7 +108,7 @@ def test_projects_are_found_and_shown_without_a_login(littlebits: Littlebits) ->
     assert (done.code, done.output, done.errors) == (0, "", "littlebits: there are none\n")
 
 
-def test_what_a_library_holds_finds_projects_for_it(ada: Littlebits) -> None:
+def test_what_a_library_holds_finds_projects_for_it(ada: Littlebits, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ada("library", "list").errors.startswith("littlebits: your library is empty")
     ada.fails(1, "your library is empty", "projects", "search", "--mine")
     kit = next(each["product"] for each in ada.records("products") if each["product"]["type"] == "Kit")
@@ -117,7 +118,16 @@ def test_what_a_library_holds_finds_projects_for_it(ada: Littlebits) -> None:
         for each in ada.records("library", "add", str(variant["id"]))
     }
     assert added == {bit["variant_id"]: bit["quantity"] for bit in variant["kit_bits"]} | {variant["id"]: 1}
+    asked: dict[int, int] = {}
+
+    def search(there: Community, *words: Any, **more: Any) -> Pages[Project]:
+        asked.update(zip(more["variants"], more["qty"], strict=True))
+        return look_for(there, *words, **more)
+
+    look_for = Community.search
+    monkeypatch.setattr(Community, "search", search)
     assert ada.records("projects", "search", "--mine")
+    assert asked == {bit["variant_id"]: bit["quantity"] for bit in variant["kit_bits"]}, "a kit is no bit"
     bit = variant["kit_bits"][0]["variant_id"]
     more = ada.records("library", "update", str(bit), "add", "2")
     assert [each["item"]["quantity"] for each in more] == [added[bit] + 2]
